@@ -1,0 +1,64 @@
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+# The lab makes namespaces and file systems, so it runs as root.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
+
+LAB_PACKAGES := openssh-server openssh-client sudo util-linux iproute2
+TEST_PACKAGES := $(LAB_PACKAGES) postgresql shellcheck sshpass busybox
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench crash docs lock
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.base ## make .venv with Provost in it: .venv/bin/provost
+
+demo: setup ## five real hosts, the four rows of the table, every credential proven with ssh
+	@scripts/packages $(LAB_PACKAGES)
+	$(AS_ROOT) $(BIN)/python scripts/demo.py
+
+test: $(VENV)/.dev ## every test, against real servers that the suite starts
+	@scripts/packages $(TEST_PACKAGES)
+	$(AS_ROOT) $(BIN)/python -m pytest
+	$(AS_ROOT) $(BIN)/python -m pytest tests/server --database postgresql
+
+check: $(VENV)/.dev ## format, lint, types, layers, shell
+	@scripts/packages shellcheck
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	shellcheck scripts/packages .ci/run src/provost/connectors/linux/*.sh
+
+bench: $(VENV)/.bench ## 50 hosts: Provost, a bare asyncssh floor and Ansible in one run, with ratios
+	@scripts/packages $(LAB_PACKAGES)
+	$(AS_ROOT) $(BIN)/python benchmarks/push.py
+
+crash: $(VENV)/.dev ## kill -9 at every stage boundary and at 100 random moments
+	@scripts/packages $(TEST_PACKAGES)
+	$(AS_ROOT) $(BIN)/python -m pytest tests/crash --moments 100
+
+docs: $(VENV)/.docs ## the documentation site, in site/
+	$(BIN)/mkdocs build --strict --quiet
+
+lock: ## write requirements/*.txt anew, with hashes
+	for set in base dev docs bench; do uv pip compile --quiet --universal --python-version 3.11 \
+		--generate-hashes --no-header requirements/$$set.in -o requirements/$$set.txt; done
+
+$(VENV)/bin/python:
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'Provost needs Python 3.11 or newer as python3.' >&2; exit 1; }
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || scripts/packages python3-venv
+	python3 -m venv $(VENV)
+
+$(VENV)/.base: $(VENV)/bin/python requirements/base.txt pyproject.toml
+	$(PIP) install --require-hashes -r requirements/base.txt
+	$(PIP) install --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(VENV)/.%: $(VENV)/.base requirements/%.txt
+	$(PIP) install --require-hashes -r requirements/$*.txt
+	@touch $@

@@ -1,0 +1,105 @@
+"""What the engine is given and what it gives back: values only, no database, no sockets."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from provost.core.model import Become, Decision, SecretType, Status
+from provost.core.secrets import Password, Secret, SshKey
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A way into a target: a username, its secrets, and how it becomes root there.
+
+    `become_password` is what sudo (the login's own password) or su (root's) asks for; None when not held.
+    """
+
+    username: str
+    password: Password | None = None
+    key: SshKey | None = None
+    become: Become = Become.NONE
+    become_password: Password | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HostTrust:
+    """Which host keys are believed: pinned keys (OpenSSH lines), and an OpenSSH known_hosts file's.
+
+    With `strict`, a host that neither knows is refused instead of being pinned at first contact.
+    """
+
+    pinned: tuple[str, ...] = ()
+    known_hosts: str | None = None
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An asset as a connector needs it. `logins` are its privileged accounts in order of their priority."""
+
+    asset_id: int
+    asset: str
+    kind: str
+    address: str
+    port: int
+    logins: tuple[Login, ...]
+    options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    trust: HostTrust = HostTrust()
+    via: "Target | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A pending secret. `fresh`: staged for this very run, so it cannot be on the target yet."""
+
+    id: UUID
+    secret: Secret
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One account that a job is about.
+
+    `current` is the secret that the list holds (None: not in the list, for this secret type).
+    `pending` holds the staged secrets, the one to set first.
+    """
+
+    username: str
+    current: Secret | None = None
+    pending: tuple[Staged, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """All that is wanted on one asset in one run. Each asset is in one job at a time."""
+
+    target: Target
+    secret_type: SecretType
+    wanted: tuple[Wanted, ...]
+    parameters: BaseModel
+    verify: bool = True
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one wanted account ended.
+
+    `settled` is the pending secret that is now the account's: set and acknowledged, or found in force by a
+    probe.  `actor` is the privileged account that acted.  `message` is clean of secrets and control characters.
+    """
+
+    asset_id: int
+    username: str
+    status: Status
+    decision: Decision | None = None
+    reason: str = ""
+    message: str = ""
+    seconds: float = 0.0
+    actor: str = ""
+    settled: UUID | None = None

@@ -1,0 +1,70 @@
+"""The words of Provost as values."""
+
+from enum import StrEnum
+
+
+class SecretType(StrEnum):
+    """What kind of secret an account logs in with."""
+
+    PASSWORD = "password"  # noqa: S105  # the name of a type, not a password
+    SSH_KEY = "ssh_key"
+
+
+class SecretState(StrEnum):
+    """Where a stored secret stands: staged and not yet proven, in force, or replaced."""
+
+    PENDING = "pending"
+    CURRENT = "current"
+    RETIRED = "retired"
+
+
+class Strategy(StrEnum):
+    """Where a new secret comes from."""
+
+    SPECIFIED = "specified"
+    RANDOM = "random"
+
+
+class Become(StrEnum):
+    """How a privileged account that is not root becomes root."""
+
+    NONE = "none"
+    SUDO = "sudo"
+    SU = "su"
+
+
+class Presence(StrEnum):
+    """What is on the target. `incomplete`: Provost began to create it and was cut off; not there yet."""
+
+    ABSENT = "absent"
+    INCOMPLETE = "incomplete"
+    PRESENT = "present"
+
+
+class Decision(StrEnum):
+    """What the table says for an account."""
+
+    CREATE = "create"
+    ADOPT = "adopt"
+    RESTORE = "restore"
+    LEAVE = "leave"
+
+
+class Verdict(StrEnum):
+    """What a login with a secret told. `unknown`: it could not be tried, or the host's policy forbids it."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+
+
+class Status(StrEnum):
+    """How a record ended."""
+
+    SUCCEEDED = "succeeded"
+    UNCHANGED = "unchanged"
+    UNVERIFIED = "unverified"
+    UNCERTAIN = "uncertain"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
