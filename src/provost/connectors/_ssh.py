@@ -1,0 +1,267 @@
+"""SSH connections for every kind that is reached by SSH: trust in host keys, logins, gateways.
+
+The underscore keeps this module out of the list of kinds.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import asyncssh
+
+from provost.core.connector import NoteHostKey, Timeouts, Verification
+from provost.core.errors import HostKeyRefused, LoginRefused, TargetError, Unreachable
+from provost.core.job import HostTrust, Login, Target
+from provost.core.model import Verdict
+from provost.core.secrets import Password, Secret, SshKey
+
+_SSH_PORT = 22
+_PLAIN_ALGORITHMS = (
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+)
+_CERTIFICATE_ALGORITHMS = tuple(f"{name}-cert-v01@openssh.com" for name in _PLAIN_ALGORITHMS)
+
+
+class _Client(asyncssh.SSHClient):
+    """One login attempt: gives each secret once, and remembers what the server asked for."""
+
+    def __init__(self, target: Target, login: Login, note_host_key: NoteHostKey) -> None:
+        self._target = target
+        self._login = login
+        self._note_host_key = note_host_key
+        self._password_given = False
+        self.known_otherwise = False
+        self.refusal: HostKeyRefused | None = None
+        self.methods: set[str] = set()
+
+    def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
+        line = " ".join(key.export_public_key().decode().split()[:2])
+        trust = self._target.trust
+        if line in trust.pinned:
+            return True
+        name = self._target.asset
+        if trust.pinned or self.known_otherwise:
+            self.refusal = HostKeyRefused(
+                f"{name} shows another host key than the trusted one ({key.get_fingerprint()}). If the host was "
+                f"reinstalled, run: provost asset trust {name}. If not, somebody may be in between."
+            )
+        elif trust.strict:
+            self.refusal = HostKeyRefused(
+                f"{name}'s host key ({key.get_fingerprint()}) is not known, and strict mode pins none by itself. "
+                f"Add it to the known_hosts file.",
+                code="host_key_unknown",
+            )
+        else:
+            self._note_host_key(self._target.asset_id, line)
+            return True
+        return False
+
+    def public_key_auth_requested(self) -> None:
+        # asyncssh asks here only when the server takes keys and the login's own key is used up.
+        self.methods.add("ssh_key")
+
+    def password_auth_requested(self) -> str | None:
+        self.methods.add("password")
+        return self._give_password()
+
+    def kbdint_auth_requested(self) -> str | None:
+        self.methods.add("password")
+        return None if self._password_given or self._login.password is None else ""
+
+    def kbdint_challenge_received(
+        self, name: str, instructions: str, lang: str, prompts: Sequence[tuple[str, bool]]
+    ) -> list[str] | None:
+        if not prompts:
+            return []
+        if len(prompts) == 1 and not prompts[0][1] and (text := self._give_password()) is not None:
+            return [text]
+        return None  # a second factor or a forced change: nothing that Provost could answer
+
+    def _give_password(self) -> str | None:
+        if self._password_given or self._login.password is None:
+            return None
+        self._password_given = True
+        return self._login.password.text
+
+
+@lru_cache(maxsize=256)
+def _read_private_key(text: str) -> asyncssh.SSHKey:
+    return asyncssh.import_private_key(text)
+
+
+@lru_cache(maxsize=4)
+def _read_known_hosts(path: str, changed: float) -> asyncssh.SSHKnownHosts:  # noqa: ARG001  # a cache key
+    return asyncssh.read_known_hosts(path)
+
+
+def _list_known(trust: HostTrust, address: str, port: int) -> tuple[list[asyncssh.SSHKey], ...]:
+    """Return the known_hosts file's host keys, certificate authorities and revoked keys for an address."""
+    if trust.known_hosts is None:
+        return [], [], []
+    try:
+        known = _read_known_hosts(trust.known_hosts, Path(trust.known_hosts).stat().st_mtime)
+    except (OSError, ValueError) as error:
+        raise HostKeyRefused(
+            f"The known_hosts file {trust.known_hosts} cannot be read: {error}.", code="known_hosts_unreadable"
+        ) from error
+    keys, authorities, revoked, *_ = known.match(address, "", None if port == _SSH_PORT else port)
+    return list(keys), list(authorities), list(revoked)
+
+
+def _order_algorithms(target: Target, *, certificates: bool) -> list[str]:
+    """Ask first for the kind of key that is pinned, so that a host is not taken for changed when it has several."""
+    pinned = {line.split()[0] for line in target.trust.pinned}
+    first = [name for name in _PLAIN_ALGORITHMS if name in pinned or ("ssh-rsa" in pinned and "rsa" in name)]
+    return [
+        *(_CERTIFICATE_ALGORITHMS if certificates else ()),
+        *first,
+        *(name for name in _PLAIN_ALGORITHMS if name not in first),
+    ]
+
+
+def _explain(error: BaseException, target: Target) -> TargetError:
+    """Turn what asyncssh or the system raised while connecting into an error for the operator."""
+    name, place = target.asset, f"{target.address} port {target.port}"
+    if isinstance(error, TimeoutError):
+        return Unreachable(f"{name} ({place}) did not answer in time.", code="connect_timeout")
+    if isinstance(error, socket.gaierror):
+        return Unreachable(
+            f"The address of {name}, {target.address}, cannot be resolved.", code="address_unknown"
+        )
+    if isinstance(error, ConnectionRefusedError):
+        return Unreachable(f"{name} ({place}) refuses connections: is sshd running?", code="connection_refused")
+    if isinstance(error, asyncssh.ConnectionLost | OSError | asyncssh.ChannelOpenError):
+        return Unreachable(f"The connection to {name} ({place}) failed: {error}.", code="unreachable")
+    return TargetError(f"SSH with {name} ({place}) failed: {error}.", code="ssh_failed")
+
+
+class Routes:
+    """The ways to the targets of one run: each gateway is logged in to once, and shared."""
+
+    def __init__(self) -> None:
+        self._gateways: dict[int, asyncio.Task[asyncssh.SSHClientConnection]] = {}
+
+    async def connect(
+        self, target: Target, login: Login, timeouts: Timeouts, note_host_key: NoteHostKey
+    ) -> asyncssh.SSHClientConnection:
+        """Log in to `target`, through its gateways.
+
+        Raises:
+            Unreachable: no connection, or a gateway that cannot be passed.
+            LoginRefused: the credential was heard and refused; the code is `login_method_unavailable` when the
+                server never asked for it.
+            HostKeyRefused: the host's key is not trusted.
+        """
+        tunnel = await self._reach_gateway(target.via, timeouts, note_host_key) if target.via else None
+        client = _Client(target, login, note_host_key)
+        keys, authorities, revoked = _list_known(target.trust, target.address, target.port)
+        client.known_otherwise = bool(keys)
+        try:
+            async with asyncio.timeout(timeouts.connect):
+                return await asyncssh.connect(
+                    target.address,
+                    target.port,
+                    tunnel=tunnel,
+                    client_factory=lambda: client,
+                    config=None,
+                    known_hosts=lambda _host, _addr, _port: (keys, authorities, revoked, [], [], [], []),
+                    server_host_key_algs=_order_algorithms(target, certificates=bool(authorities)),
+                    x509_trusted_certs=None,
+                    username=login.username,
+                    client_keys=[_read_private_key(login.key.private)]
+                    if login.key and login.key.private
+                    else None,
+                    public_key_auth=login.key is not None,
+                    password_auth=login.password is not None,
+                    kbdint_auth=login.password is not None,
+                    host_based_auth=False,
+                    gss_host=None,
+                    agent_path=None,
+                    preferred_auth="publickey,password,keyboard-interactive",
+                    keepalive_interval=15,
+                )
+        except asyncssh.PermissionDenied as error:
+            if not client.methods:
+                raise LoginRefused(
+                    f"{target.asset} offers {login.username} no way to log in with this type of secret.",
+                    code="login_method_unavailable",
+                ) from error
+            raise LoginRefused(f"{target.asset} refused the login of {login.username}.") from error
+        except asyncssh.HostKeyNotVerifiable as error:
+            raise client.refusal or HostKeyRefused(f"{target.asset}: {error}.") from error
+        except (OSError, asyncssh.Error) as error:
+            raise _explain(error, target) from error
+
+    async def _reach_gateway(
+        self, gateway: Target, timeouts: Timeouts, note_host_key: NoteHostKey
+    ) -> asyncssh.SSHClientConnection:
+        task = self._gateways.get(gateway.asset_id)
+        if task is None or (task.done() and self._is_stale(task)):
+            task = asyncio.create_task(self._open_gateway(gateway, timeouts, note_host_key))
+            self._gateways[gateway.asset_id] = task
+        try:
+            return await asyncio.shield(task)
+        except TargetError as error:
+            raise (Unreachable if not error.permanent else TargetError)(
+                f"The gateway {gateway.asset} cannot be passed: {error.message}", code="gateway_failed"
+            ) from error
+
+    @staticmethod
+    def _is_stale(task: asyncio.Task[asyncssh.SSHClientConnection]) -> bool:
+        """Tell whether to log in again: not after a refusal, which another attempt would only repeat."""
+        if task.cancelled():
+            return True
+        error = task.exception()
+        if error is None:
+            return task.result().is_closed()
+        return not (isinstance(error, TargetError) and error.permanent)
+
+    async def _open_gateway(
+        self, gateway: Target, timeouts: Timeouts, note_host_key: NoteHostKey
+    ) -> asyncssh.SSHClientConnection:
+        if not gateway.logins:
+            raise LoginRefused(f"{gateway.asset} has no account to log in with.", code="no_privileged_account")
+        refusals = []
+        for login in gateway.logins:
+            try:
+                return await self.connect(gateway, login, timeouts, note_host_key)
+            except LoginRefused as error:
+                refusals.append(error.message)
+        raise LoginRefused(" ".join(refusals))
+
+    async def verify(self, target: Target, username: str, secret: Secret, timeouts: Timeouts) -> Verification:
+        """Log in once as `username`, and tell what that told."""
+        if isinstance(secret, Password):
+            login = Login(username, password=secret)
+        elif secret.private is None:
+            return Verification(
+                Verdict.UNKNOWN, "no_private_half", "Provost holds only the public half of this key."
+            )
+        else:
+            login = Login(username, key=SshKey(secret.public, secret.private))
+        try:
+            connection = await self.connect(target, login, timeouts, lambda _asset, _key: None)
+        except LoginRefused as error:
+            verdict = Verdict.REJECTED if error.code == LoginRefused.code else Verdict.UNKNOWN
+            return Verification(
+                verdict, "login_rejected" if verdict is Verdict.REJECTED else error.code, error.message
+            )
+        except TargetError as error:
+            return Verification(Verdict.UNKNOWN, error.code, error.message)
+        connection.close()
+        return Verification(Verdict.ACCEPTED)
+
+    async def close(self) -> None:
+        """End the gateways' connections."""
+        for task in self._gateways.values():
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                (await task).close()

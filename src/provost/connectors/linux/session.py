@@ -1,0 +1,112 @@
+"""A privileged session on one Linux host."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+import asyncssh
+
+from provost.connectors._ssh import Routes
+from provost.connectors.linux.changes import encode_change
+from provost.connectors.linux.parameters import LinuxOptions
+from provost.connectors.linux.policy import Policy
+from provost.connectors.linux.shell import Shell, quote_command
+from provost.core.connector import Applied, Change, Timeouts, Verification
+from provost.core.errors import ChangeRefused, ChangeUnknown, LookupFailed, TargetError
+from provost.core.job import Target
+from provost.core.model import Presence, Verdict
+from provost.core.secrets import Secret
+
+
+class LinuxSession:
+    """One connection and one remote shell, as root."""
+
+    def __init__(
+        self,
+        *,
+        target: Target,
+        actor: str,
+        connection: asyncssh.SSHClientConnection,
+        shell: Shell,
+        routes: Routes,
+        timeouts: Timeouts,
+    ) -> None:
+        self.actor = actor
+        self._target = target
+        self._options = LinuxOptions.model_validate(dict(target.options))
+        self._connection = connection
+        self._shell = shell
+        self._routes = routes
+        self._timeouts = timeouts
+
+    async def observe(self, usernames: Sequence[str]) -> Mapping[str, Presence | TargetError]:
+        """Look each username up by NSS (getent(1))."""
+        self._shell.send(quote_command("p_observe", *usernames))
+        seen: dict[str, Presence | TargetError] = {}
+        while True:
+            match await self._shell.read_answer():
+                case ["seen", name, "unknown", *rest]:
+                    seen[name] = LookupFailed(
+                        f"{self._target.asset} cannot tell whether {name} exists: {' '.join(rest)} does not answer."
+                    )
+                case ["seen", name, presence]:
+                    seen[name] = Presence(presence)
+                case ["lookup", "ended"]:
+                    break
+                case ["lookup", "failed", *rest]:
+                    failed = LookupFailed(
+                        f"Looking accounts up on {self._target.asset} failed: {' '.join(rest)}."
+                    )
+                    return dict.fromkeys(usernames, failed)
+        missing = LookupFailed(f"{self._target.asset} gave no answer for this account.")
+        return {name: seen.get(name, missing) for name in usernames}
+
+    async def apply(self, changes: Sequence[Change]) -> AsyncIterator[Applied]:
+        """Send every change at once; the host works through them and answers one by one."""
+        sent = []
+        for index, change in enumerate(changes):
+            try:
+                self._shell.send(encode_change(index, change, self._options, self._shell))
+            except ChangeRefused as error:
+                yield Applied(change.username, error)
+            else:
+                sent.append(index)
+        self._shell.send(quote_command("p_tidy"))
+        for _ in sent:
+            match await self._shell.read_answer():
+                case ["answer", number, "ok"]:
+                    yield Applied(changes[int(number)].username)
+                case ["answer", number, "refused", code, *rest]:
+                    yield Applied(changes[int(number)].username, ChangeRefused(" ".join(rest), code=code))
+                case ["answer", number, _, code, *rest]:
+                    yield Applied(changes[int(number)].username, ChangeUnknown(" ".join(rest), code=code))
+
+    async def verify(self, username: str, secret: Secret) -> Verification:
+        """Log in afresh; a refusal that the host's own policy explains says nothing about the secret."""
+        told = await self._routes.verify(self._target, username, secret, self._timeouts)
+        if told.verdict is not Verdict.REJECTED:
+            return told
+        try:
+            policy = await self._read_policy(username)
+        except TargetError:
+            return told
+        if forbids := policy.find_bar(username, secret.secret_type):
+            return Verification(
+                Verdict.UNKNOWN,
+                "policy_forbids_login",
+                f"{self._target.asset} lets {username} not log in: {forbids}.",
+            )
+        return told
+
+    async def _read_policy(self, username: str) -> Policy:
+        self._shell.send(quote_command("p_policy", username))
+        settings: list[tuple[str, str]] = []
+        while True:
+            match await self._shell.read_answer():
+                case ["policy", "ended"]:
+                    return Policy(settings)
+                case ["policy", name, *rest]:
+                    settings.append((name, " ".join(rest)))
+
+    async def close(self) -> None:
+        """End the shell and the connection."""
+        self._shell.close()
+        self._connection.close()

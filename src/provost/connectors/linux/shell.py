@@ -1,0 +1,185 @@
+"""One remote shell per host: a POSIX sh as root that runs remote.sh's functions, fed and read by lines."""
+
+import asyncio
+import secrets
+import shlex
+from functools import cache
+from importlib.resources import files
+
+import asyncssh
+
+from provost.core.connector import Timeouts
+from provost.core.errors import LoginRefused, TargetError, Unreachable
+from provost.core.job import Login
+from provost.core.model import Become
+
+# Understood alike by every login shell that sshd may hand it to: no backslash, no exclamation mark, no newline.
+# The first line is remote.sh itself, escaped for printf's %b; it goes on reading lines by itself.
+_LOOP = 'while IFS= read -r l; do eval "$(printf %b "$l")"; done'
+_NOISE_LIMIT = 1 << 20
+_MESSAGE_LIMIT = 4000
+
+
+@cache
+def _encode_library() -> bytes:
+    text = files(__package__).joinpath("remote.sh").read_text()
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return "\\n".join(line.replace("\\", "\\\\") for line in lines).encode() + b"\n"
+
+
+def quote_command(*words: str) -> bytes:
+    """Return a command line of `words` for the remote shell."""
+    return shlex.join(words).encode() + b"\n"
+
+
+class Shell:
+    """The remote shell. `tools` tells the host's user management: `shadow`, `busybox` or `none`."""
+
+    def __init__(self, process: "asyncssh.SSHClientProcess[bytes]", asset: str) -> None:
+        self._process = process
+        self._asset = asset
+        self._mark = f"provost-{secrets.token_hex(8)}".encode()
+        self._errors = b""
+        self._errors_came = asyncio.Event()
+        self._drain = asyncio.create_task(self._keep_errors())
+        self.tools = "none"
+        self.hides_secrets = False
+
+    @classmethod
+    async def open(
+        cls, connection: asyncssh.SSHClientConnection, login: Login, asset: str, timeouts: Timeouts
+    ) -> "Shell":
+        """Start the shell as root.
+
+        Raises:
+            LoginRefused: `become_refused` or `not_root`; the account cannot act as root.
+            Unreachable: the connection broke, or no shell answered.
+        """
+        prompt = f"provost-prompt-{secrets.token_hex(8)}"
+        ready = f"provost-ready-{secrets.token_hex(8)}"
+        match login.become:
+            case Become.NONE:
+                command = f"/bin/sh -c '{_LOOP}'"
+            case Become.SUDO:
+                command = f"sudo -S -p {prompt} /bin/sh -c 'echo {ready}; {_LOOP}'"
+            case Become.SU:
+                # su(1) has no option for its prompt; in the C locale it holds "assword".
+                prompt = "assword"
+                inner = shlex.quote(f"echo {ready}; {_LOOP}")
+                command = f"env LC_ALL=C su -s /bin/sh -c {inner} root"
+        try:
+            process = await connection.create_process(command, encoding=None)
+        except (OSError, asyncssh.Error) as error:
+            raise Unreachable(f"{asset} gave no shell: {error}.", code="shell_failed") from error
+        shell = cls(process, asset)
+        try:
+            async with asyncio.timeout(timeouts.connect):
+                if login.become is not Become.NONE:
+                    await shell._become(login, prompt.encode(), ready.encode())
+                await shell._greet(login)
+        except TimeoutError:
+            shell.close()
+            raise Unreachable(f"{asset} gave no shell in time.", code="shell_timeout") from None
+        except BaseException:
+            shell.close()
+            raise
+        return shell
+
+    async def _become(self, login: Login, prompt: bytes, ready: bytes) -> None:
+        """Answer the prompt of sudo or su, once, and only when it asks: an unasked password would be a command."""
+        started = asyncio.create_task(self._read_until(ready))
+        asked = 0
+        try:
+            while not started.done():
+                came = asyncio.create_task(self._errors_came.wait())
+                await asyncio.wait({started, came}, return_when=asyncio.FIRST_COMPLETED)
+                came.cancel()
+                self._errors_came.clear()
+                if self._errors.count(prompt) > asked:
+                    asked += 1
+                    if asked > 1 or login.become_password is None:
+                        break
+                    self._process.stdin.write(login.become_password.text.encode() + b"\n")
+            if started.done() and started.exception() is None:
+                return
+        finally:
+            if not started.done():
+                started.cancel()
+        name = f"{login.username} on {self._asset}"
+        if asked and login.become_password is None:
+            raise LoginRefused(
+                f"{login.become} asks {name} for a password, and Provost holds none for it.",
+                code="become_refused",
+            )
+        raise LoginRefused(
+            f"{login.become} did not make {name} root: {self.take_errors() or 'the password was refused'}.",
+            code="become_refused",
+        )
+
+    async def _greet(self, login: Login) -> None:
+        self._process.stdin.write(_encode_library() + quote_command("p_hello", self._mark.decode()))
+        words = await self.read_answer()
+        if len(words) != 4 or words[0] != "hello":  # noqa: PLR2004  # hello UID BUILTIN TOOLS
+            raise TargetError(f"{self._asset}'s shell gave no sense.", code="shell_failed")
+        if words[1] != "0":
+            raise LoginRefused(
+                f"{login.username} on {self._asset} is not root (uid {words[1]}), and its become is {login.become}: "
+                f"set it to sudo or su.",
+                code="not_root",
+            )
+        self.hides_secrets = words[2] == "yes"
+        self.tools = words[3]
+
+    def send(self, lines: bytes) -> None:
+        """Queue command lines, and the lines of data that they read."""
+        self._process.stdin.write(lines)
+
+    async def read_answer(self) -> list[str]:
+        """Return the next answer's words.
+
+        Raises:
+            Unreachable: `connection_lost`; the shell or the connection ended.
+        """
+        await self._read_until(self._mark)
+        line = await self._process.stdout.readline()
+        if not line.endswith(b"\n"):
+            raise self._lost()
+        return line.decode(errors="replace").split()
+
+    async def _read_until(self, mark: bytes) -> None:
+        """Skip what a login shell prints, up to the mark."""
+        skipped = 0
+        while True:
+            try:
+                await self._process.stdout.readuntil(mark)
+            except asyncio.IncompleteReadError as error:
+                # asyncssh also ends here when its buffer is full of noise.
+                skipped += len(error.partial)
+                if not error.partial or self._process.stdout.at_eof() or skipped > _NOISE_LIMIT:
+                    raise self._lost() from None
+            except (OSError, asyncssh.Error):
+                raise self._lost() from None
+            else:
+                return
+
+    def _lost(self) -> Unreachable:
+        errors = self.take_errors()
+        return Unreachable(
+            f"The shell on {self._asset} ended before it answered{': ' + errors if errors else ''}.",
+            code="connection_lost",
+        )
+
+    async def _keep_errors(self) -> None:
+        while chunk := await self._process.stderr.read(4096):
+            self._errors = (self._errors + chunk)[-_MESSAGE_LIMIT:]
+            self._errors_came.set()
+
+    def take_errors(self) -> str:
+        """Return what the host printed to standard error, for a message to the operator."""
+        lines = self._errors.decode(errors="replace").splitlines()
+        return " ".join(line.strip() for line in lines if "provost-prompt-" not in line)[:400].rstrip(". ")
+
+    def close(self) -> None:
+        """End the shell."""
+        self._drain.cancel()
+        self._process.close()

@@ -1,0 +1,29 @@
+"""What an operator asks for with a push: the part of it that may be written down, so never a secret."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from provost.core.keys import KeyAlgorithm
+from provost.core.model import SecretType, Strategy
+from provost.core.passwords import PasswordRules
+
+
+class PushSpec(BaseModel):
+    """A push: where (assets, nodes with all below them), who, and with what secret.
+
+    `parameters` are those of the kinds pushed to; each goes to the kinds that know it.  Times in seconds.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    assets: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
+    usernames: tuple[str, ...]
+    secret_type: SecretType
+    strategy: Strategy = Strategy.RANDOM
+    rules: PasswordRules = PasswordRules()
+    key_algorithm: KeyAlgorithm = KeyAlgorithm.ED25519
+    parameters: dict[str, str] = {}
+    verify: bool = True
+    concurrency: int = Field(50, ge=1, le=1000)
+    connect_timeout: float = Field(20.0, gt=0)
+    command_timeout: float = Field(60.0, gt=0)

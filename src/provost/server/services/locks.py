@@ -1,0 +1,87 @@
+"""At most one run works on an asset at a time. A lock ends with its owner, or with its lease."""
+
+import os
+import socket
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from provost.server.models import AssetLock
+from provost.server.services.chunks import split
+
+LEASE: Final = timedelta(seconds=60)
+
+
+@cache
+def name_owner() -> str:
+    """Return what names this process and no other: machine, boot, process id and the time that it started."""
+    return f"{_name_machine()}:{os.getpid()}:{_read_start(os.getpid())}"
+
+
+def is_gone(owner: str) -> bool:
+    """Tell whether an owner has certainly ended. Of another machine's process nothing is known."""
+    machine, _, process = owner.rpartition(":")[0].rpartition(":")
+    if machine != _name_machine():
+        return False
+    return _read_start(int(process)) != owner.rpartition(":")[2]
+
+
+def acquire_locks(*, run_id: UUID, asset_ids: Sequence[int]) -> set[int]:
+    """Lock those of the assets that no other run works on, and return them."""
+    now = timezone.now()
+    with transaction.atomic():
+        for chunk in split(asset_ids):
+            stale = [
+                lock.asset_id
+                for lock in AssetLock.objects.select_for_update(skip_locked=True).filter(asset_id__in=chunk)
+                if lock.expires < now or is_gone(lock.owner)
+            ]
+            AssetLock.objects.filter(asset_id__in=stale).delete()
+            AssetLock.objects.bulk_create(
+                (
+                    AssetLock(asset_id=asset_id, run_id=run_id, owner=name_owner(), expires=now + LEASE)
+                    for asset_id in chunk
+                ),
+                ignore_conflicts=True,
+            )
+        mine = AssetLock.objects.filter(run_id=run_id, owner=name_owner())
+        return {
+            asset_id
+            for chunk in split(asset_ids)
+            for asset_id in mine.filter(asset_id__in=chunk).values_list("asset_id", flat=True)
+        }
+
+
+def renew_locks(*, run_id: UUID) -> None:
+    """Put off the end of all locks that this process holds for the run."""
+    AssetLock.objects.filter(run_id=run_id, owner=name_owner()).update(expires=timezone.now() + LEASE)
+
+
+def release_locks(*, run_id: UUID, asset_ids: Sequence[int] | None = None) -> None:
+    """Unlock these assets, or all that this process holds for the run."""
+    mine = AssetLock.objects.filter(run_id=run_id, owner=name_owner())
+    if asset_ids is None:
+        mine.delete()
+        return
+    for chunk in split(asset_ids):
+        mine.filter(asset_id__in=chunk).delete()
+
+
+@cache
+def _name_machine() -> str:
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{socket.gethostname()}:{boot}"
+
+
+def _read_start(process: int) -> str:
+    """Return when a process started, in clock ticks since boot (field 22 of stat, proc(5)), or nothing."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

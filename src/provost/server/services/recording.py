@@ -1,0 +1,111 @@
+"""From outcomes to records, secrets and the list, in bulk and in one transaction."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from provost.core.job import Outcome
+from provost.core.model import Decision, SecretType, Status
+from provost.server.models import Account, Record
+from provost.server.services import secrets
+from provost.server.services.chunks import split
+
+_NOTHING_SET = {Status.FAILED, Status.SKIPPED, Status.CANCELLED, Status.UNCHANGED}
+_DONE = {Status.SUCCEEDED, Status.UNVERIFIED}
+
+
+def record_outcomes(*, run_id: UUID, secret_type: SecretType, outcomes: Sequence[Outcome]) -> None:
+    """Settle the records, promote what is in force, and delete what was staged for nothing.
+
+    What is uncertain keeps its pending secret.  So does what an earlier run left uncertain.
+    """
+    for chunk in split(outcomes):
+        with transaction.atomic():
+            _record_chunk(run_id, secret_type, chunk)
+
+
+def _record_chunk(run_id: UUID, secret_type: SecretType, outcomes: Sequence[Outcome]) -> None:
+    now = timezone.now()
+    told = {(outcome.asset_id, outcome.username): outcome for outcome in outcomes}
+    asset_ids = {asset_id for asset_id, _ in told}
+    usernames = {username for _, username in told}
+    accounts = {
+        (account.asset_id, account.username): account.id
+        for account in Account.objects.filter(asset_id__in=asset_ids, username__in=usernames)
+    }
+    made = [
+        accounts[place]
+        for place, outcome in told.items()
+        if place in accounts
+        and outcome.status in _DONE
+        and outcome.decision in {Decision.CREATE, Decision.RESTORE}
+    ]
+    Account.objects.filter(id__in=made).update(created_by_provost=True)
+    secrets.discard(
+        run_id=run_id,
+        account_ids=[
+            accounts[place]
+            for place, outcome in told.items()
+            if place in accounts and outcome.status in _NOTHING_SET
+        ],
+        secret_type=secret_type,
+    )
+    secrets.promote(version_ids=[outcome.settled for outcome in outcomes if outcome.settled])
+    left = set(Account.objects.filter(id__in=accounts.values()).values_list("id", flat=True))
+    records = [
+        record
+        for record in Record.objects.filter(
+            run_id=run_id, asset_id__in=asset_ids, username__in=usernames, status=None
+        )
+        if (record.asset_id, record.username) in told
+    ]
+    for record in records:
+        place = (record.asset_id, record.username)
+        outcome = told[place]  # type: ignore[index]  # asset_id is not null: it was filtered by
+        account_id = accounts.get(place)  # type: ignore[arg-type]  # as above
+        record.account_id = account_id if account_id in left else None
+        fill_record(record, outcome)
+        record.settled_at = now
+    Record.objects.bulk_update(
+        records,
+        ["account", "decision", "status", "reason", "message", "seconds", "actor", "settled_at"],
+    )
+
+
+def fill_record(record: Record, outcome: Outcome) -> None:
+    """Copy what an outcome tells into a record."""
+    record.decision = outcome.decision
+    record.status = outcome.status
+    record.reason = outcome.reason
+    record.message = outcome.message
+    record.seconds = round(outcome.seconds, 3)
+    record.actor = outcome.actor
+
+
+def settle_unfinished(*, run_id: UUID, status: Status, reason: str, message: str) -> None:
+    """Settle every record of a run that has no outcome, where it is certain that none will come.
+
+    With `cancelled`, nothing was set and what the run staged is deleted; with `uncertain` it is kept.
+    """
+    with transaction.atomic():
+        open_records = Record.objects.filter(run_id=run_id, status=None)
+        if status is Status.CANCELLED:
+            by_type: dict[str, list[tuple[int | None, str]]] = defaultdict(list)
+            for asset_id, username, secret_type in open_records.values_list(
+                "asset_id", "username", "secret_type"
+            ):
+                by_type[secret_type].append((asset_id, username))
+            for secret_type, places in by_type.items():
+                for chunk in split(places):
+                    accounts = Account.objects.filter(
+                        asset_id__in={asset_id for asset_id, _ in chunk},
+                        username__in={name for _, name in chunk},
+                    )
+                    account_ids = [
+                        account.id for account in accounts if (account.asset_id, account.username) in set(chunk)
+                    ]
+                    secrets.discard(run_id=run_id, account_ids=account_ids, secret_type=SecretType(secret_type))
+        open_records.update(status=status, reason=reason, message=message, settled_at=timezone.now())

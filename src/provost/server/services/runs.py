@@ -1,0 +1,164 @@
+"""Runs and their records: made before anything is contacted, kept as the account of what was done."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import Count
+from django.utils import timezone
+
+from provost.core.errors import NotFound, Refused
+from provost.core.model import Status
+from provost.core.push import PushSpec
+from provost.core.secrets import Secret
+from provost.server.models import Record, Run
+from provost.server.models.runs import RunState
+from provost.server.services import secrets
+from provost.server.services.expansion import Expansion, expand
+from provost.server.services.locks import is_gone, name_owner
+from provost.server.services.recording import settle_unfinished
+
+FINE = frozenset({Status.SUCCEEDED, Status.UNCHANGED})
+"""Statuses that leave nothing to do."""
+
+_ALIVE = frozenset({RunState.QUEUED, RunState.RUNNING})
+_SETTLED_WELL = {*FINE, Status.UNVERIFIED}
+
+
+def create_push(*, spec: PushSpec, specified: Secret | None) -> Run:
+    """Write down a push: the run, with a record for every account that it means. Nothing is contacted.
+
+    Raises:
+        UsageError: what was asked for cannot be done.
+        VaultError: the specified secret could not be stored.
+    """
+    expansion = expand(spec=spec, specified=specified)
+    with transaction.atomic():
+        run = Run.objects.create(action="push", spec=spec.model_dump(mode="json"), owner=name_owner())
+        Record.objects.bulk_create(draft_records(expansion=expansion, spec=spec, run=run), batch_size=1000)
+        if specified is not None:
+            secrets.hold_specified(run_id=run.id, secret=specified)
+    return run
+
+
+def draft_records(*, expansion: Expansion, spec: PushSpec, run: Run | None = None) -> Iterator[Record]:
+    """Yield a record for every account on every asset; without a run, for a dry run."""
+    for asset in expansion.assets:
+        for username in dict.fromkeys(spec.usernames):
+            yield Record(
+                run=run, asset=asset, asset_name=asset.name, username=username, secret_type=spec.secret_type
+            )
+
+
+def create_retry(*, run: Run) -> Run:
+    """Write down another run for all records of `run` that did not end well, with the same settings.
+
+    Raises:
+        Refused: the run is not over yet, or there is nothing to do again.
+    """
+    if run.state in _ALIVE:
+        raise Refused(f"Run {run.id} is not over yet.", code="run_not_over")
+    again = run.records.exclude(status__in=_SETTLED_WELL).exclude(asset=None)
+    with transaction.atomic():
+        retry = Run.objects.create(action=run.action, spec=run.spec, owner=name_owner())
+        made = Record.objects.bulk_create(
+            (
+                Record(
+                    run=retry,
+                    asset_id=record.asset_id,
+                    asset_name=record.asset_name,
+                    username=record.username,
+                    secret_type=record.secret_type,
+                )
+                for record in again.order_by("id")
+            ),
+            batch_size=1000,
+        )
+        if not made:
+            raise Refused(
+                f"Every record of run {run.id} ended well: there is nothing to retry.", code="no_retry"
+            )
+        specified = secrets.read_specified(run_id=run.id)
+        if specified is not None:
+            secrets.hold_specified(run_id=retry.id, secret=specified)
+    return retry
+
+
+def find_run(*, run_id: str) -> Run:
+    """Return the run whose id begins with `run_id` (eight characters tell most apart).
+
+    Raises:
+        NotFound: there is none, or more than one.
+    """
+    settle_interrupted()
+    try:
+        exact = Run.objects.filter(id=run_id).first()
+    except (ValidationError, ValueError):
+        exact = None
+    found = (
+        [exact]
+        if exact
+        else [run for run in Run.objects.order_by("-created") if str(run.id).startswith(run_id)]
+    )
+    if len(found) != 1 or not run_id:
+        what = "no run" if not found else f"{len(found)} runs"
+        raise NotFound(f"There is {what} {run_id!r}. See: provost run list", code="run_not_found")
+    return found[0]
+
+
+def list_runs(*, limit: int = 50) -> list[Run]:
+    """List the newest runs."""
+    settle_interrupted()
+    return list(Run.objects.order_by("-created")[:limit])
+
+
+def list_records(*, run: Run) -> list[Record]:
+    """List a run's records by asset and username."""
+    return list(run.records.order_by("asset_name", "username"))
+
+
+def count_records(*, runs: Sequence[Run]) -> dict[UUID, Counter[str]]:
+    """Count each run's records by status; those without one yet as `open`."""
+    counts: dict[UUID, Counter[str]] = {run.id: Counter() for run in runs}
+    rows = Record.objects.filter(run_id__in=counts).values_list("run_id", "status").annotate(count=Count("id"))
+    for run_id, status, count in rows:
+        counts[run_id][status or "open"] += count
+    return counts
+
+
+def request_cancel(*, run: Run) -> None:
+    """Ask the process that works on a run to end it in good order.
+
+    Raises:
+        Refused: the run is over.
+    """
+    if run.state not in _ALIVE:
+        raise Refused(f"Run {run.id} is over already ({run.state}).", code="run_over")
+    Run.objects.filter(id=run.id).update(cancel_requested=True)
+
+
+def settle_interrupted() -> None:
+    """Close the runs whose process has ended without closing them. Their secrets stay pending."""
+    for run in Run.objects.filter(state__in=_ALIVE):
+        if not is_gone(run.owner):
+            continue
+        with transaction.atomic():
+            settle_unfinished(
+                run_id=run.id,
+                status=Status.UNCERTAIN,
+                reason="interrupted",
+                message="Provost ended in the middle of this run. Any secret staged for this account is kept; "
+                "the next push of it finds out which one is in force.",
+            )
+            Run.objects.filter(id=run.id).update(state=RunState.INTERRUPTED, finished=timezone.now())
+
+
+def read_spec(*, run: Run) -> tuple[PushSpec, Secret | None]:
+    """Return what a run was asked for, with the specified secret if there is one.
+
+    Raises:
+        VaultError: the secret does not decrypt.
+    """
+    return PushSpec.model_validate(run.spec), secrets.read_specified(run_id=run.id)

@@ -1,0 +1,173 @@
+"""From records to jobs: every secret that might be set is committed as pending before a job is handed out."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db import transaction
+from pydantic import BaseModel
+
+from provost.core.job import Job, Staged, Target, Wanted
+from provost.core.keys import KeyAlgorithm
+from provost.core.model import SecretType
+from provost.core.push import PushSpec
+from provost.core.secrets import Password, Secret
+from provost.server.models import Account
+from provost.server.services import secrets
+from provost.server.services.assets import build_targets
+from provost.server.services.chunks import split
+from provost.vault.keys import generate_key
+from provost.vault.passwords import generate_password
+
+_KEY_TYPES = {
+    KeyAlgorithm.ED25519: "ssh-ed25519",
+    KeyAlgorithm.RSA_3072: "ssh-rsa",
+    KeyAlgorithm.RSA_4096: "ssh-rsa",
+    KeyAlgorithm.ECDSA_P256: "ecdsa-sha2-nistp256",
+    KeyAlgorithm.ECDSA_P384: "ecdsa-sha2-nistp384",
+    KeyAlgorithm.ECDSA_P521: "ecdsa-sha2-nistp521",
+}
+
+
+@dataclass(slots=True)
+class _Place:
+    """One account on one asset, before its job is made."""
+
+    target: Target
+    username: str
+    current: Secret | None
+    pending: list[Staged]
+
+
+def stage_jobs(
+    *,
+    run_id: UUID,
+    spec: PushSpec,
+    specified: Secret | None,
+    parameters: Mapping[str, BaseModel],
+    usernames: Mapping[int, Sequence[str]],
+) -> list[Job]:
+    """Return a job for each asset id in `usernames`, with a staged secret for every account not in the list.
+
+    A secret that an earlier run left pending is used again if it is one that this push could have made: then it
+    does not matter whether the target has it already.
+
+    Raises:
+        VaultError: the master key is missing or wrong, or a secret does not decrypt.
+    """
+    with transaction.atomic():
+        places = _read_places(usernames, spec.secret_type)
+        unstaged = [
+            place
+            for place in places
+            if place.current is None
+            and place.target.logins
+            and not (place.pending and _is_usable(place.pending[0].secret, spec, specified))
+        ]
+        accounts = _ensure_accounts(unstaged)
+        fresh = [specified or _generate(spec) for _ in unstaged]
+        ids = secrets.stage(
+            run_id=run_id,
+            secrets=[
+                (accounts[place.target.asset_id, place.username], secret)
+                for place, secret in zip(unstaged, fresh, strict=True)
+            ],
+            origin=spec.strategy,
+        )
+        for place, version_id, secret in zip(unstaged, ids, fresh, strict=True):
+            place.pending.insert(0, Staged(version_id, secret, fresh=True))
+    return _make_jobs(places, spec, parameters)
+
+
+def make_trial_jobs(
+    *, spec: PushSpec, parameters: Mapping[str, BaseModel], usernames: Mapping[int, Sequence[str]]
+) -> list[Job]:
+    """Return the jobs of a dry run: nothing is staged.
+
+    Raises:
+        VaultError: as `stage_jobs`.
+    """
+    return _make_jobs(_read_places(usernames, spec.secret_type), spec, parameters, dry_run=True)
+
+
+def _read_places(usernames: Mapping[int, Sequence[str]], secret_type: SecretType) -> list[_Place]:
+    targets = build_targets(asset_ids=usernames)
+    accounts = {
+        (account.asset_id, account.username): account
+        for chunk in split(usernames)
+        for account in Account.objects.filter(
+            asset_id__in=chunk, username__in={name for names in usernames.values() for name in names}
+        )
+    }
+    listed = [account.id for account in accounts.values() if account.listed_at is not None]
+    current = secrets.read_current(account_ids=listed)
+    pending = secrets.read_pending(
+        account_ids=[account.id for account in accounts.values()], secret_type=secret_type
+    )
+    places = []
+    for asset_id, names in usernames.items():
+        for name in names:
+            account = accounts.get((asset_id, name))
+            places.append(
+                _Place(
+                    targets[asset_id],
+                    name,
+                    current.get(account.id, {}).get(secret_type) if account else None,
+                    [Staged(one.id, one.secret, fresh=False) for one in pending.get(account.id, ())]
+                    if account
+                    else [],
+                )
+            )
+    return places
+
+
+def _is_usable(secret: Secret, spec: PushSpec, specified: Secret | None) -> bool:
+    if specified is not None:
+        return secret == specified
+    if isinstance(secret, Password):
+        return spec.rules.accept(secret.text)
+    return secret.private is not None and secret.public.split()[0] == _KEY_TYPES[spec.key_algorithm]
+
+
+def _generate(spec: PushSpec) -> Secret:
+    if spec.secret_type is SecretType.PASSWORD:
+        return generate_password(spec.rules)
+    return generate_key(spec.key_algorithm)
+
+
+def _ensure_accounts(places: Iterable[_Place]) -> dict[tuple[int, str], UUID]:
+    """Make a row for every account that has none yet; it is not in the list before its secret is promoted."""
+    wanted = {(place.target.asset_id, place.username) for place in places}
+    found: dict[tuple[int, str], UUID] = {}
+    for chunk in split(sorted(wanted)):
+        Account.objects.bulk_create(
+            (Account(asset_id=asset_id, username=username) for asset_id, username in chunk),
+            ignore_conflicts=True,
+        )
+        rows = Account.objects.filter(
+            asset_id__in={asset_id for asset_id, _ in chunk}, username__in={name for _, name in chunk}
+        )
+        found |= {(row.asset_id, row.username): row.id for row in rows}
+    return found
+
+
+def _make_jobs(
+    places: Iterable[_Place], spec: PushSpec, parameters: Mapping[str, BaseModel], *, dry_run: bool = False
+) -> list[Job]:
+    wanted: dict[int, list[Wanted]] = defaultdict(list)
+    targets: dict[int, Target] = {}
+    for place in places:
+        targets[place.target.asset_id] = place.target
+        wanted[place.target.asset_id].append(Wanted(place.username, place.current, tuple(place.pending)))
+    return [
+        Job(
+            target=target,
+            secret_type=spec.secret_type,
+            wanted=tuple(wanted[asset_id]),
+            parameters=parameters[target.kind],
+            verify=spec.verify,
+            dry_run=dry_run,
+        )
+        for asset_id, target in targets.items()
+    ]
