@@ -5,8 +5,8 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 # The lab makes namespaces and file systems, so it runs as root.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 
-LAB_PACKAGES := openssh-server openssh-client sudo util-linux iproute2
-TEST_PACKAGES := $(LAB_PACKAGES) postgresql shellcheck sshpass busybox
+LAB_PACKAGES := openssh-server openssh-client sshpass sudo util-linux
+TEST_PACKAGES := $(LAB_PACKAGES) postgresql shellcheck fish tcsh zsh mksh
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check bench crash docs lock

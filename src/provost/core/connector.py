@@ -75,7 +75,10 @@ class Session(Protocol):
         ...
 
     async def verify(self, username: str, secret: Secret) -> Verification:
-        """Log in afresh with `secret`, by the same route, once.  Never raises a TargetError."""
+        """Log in afresh with `secret`, by the same route, once.  Never raises a TargetError.
+
+        Several accounts may be verified at once.
+        """
         ...
 
     async def close(self) -> None:

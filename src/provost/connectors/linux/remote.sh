@@ -18,6 +18,9 @@ cd / || exit 1
 # Names of accounts whose creation has begun and is not finished; empty, and then absent, when nothing was cut off.
 creating=/var/lib/provost/creating
 
+# A link to the process id of the shell whose turn it is.
+turn=/run/provost.pid
+
 say() { printf '%s %s\n' "$mark" "$*"; }
 
 one_line() { printf '%s' "$*" | tr '\n\r\t' '   ' | cut -c 1-400; }
@@ -43,7 +46,31 @@ p_hello() { # MARK: who this is, and with which tools
     else
         tools=none
     fi
-    say hello "$(id -u)" "$builtin" "$tools"
+    uid=$(id -u)
+    if [ "$uid" = 0 ] && ! p_take_turn; then
+        say busy "$other"
+        exit 1
+    fi
+    say hello "$uid" "$builtin" "$tools"
+}
+
+p_take_turn() { # wait until no other shell of Provost's is at work here: one whose connection broke may still be
+    tries=0
+    # A link is made whole or not at all, even on a full disk.
+    until ln -s "$$" "$turn"; do
+        other=$(readlink "$turn")
+        if [ -z "$other" ] && [ "$tries" -ge 3 ]; then
+            return 0 # there is no /run to write in
+        elif [ -n "$other" ] && ! kill -0 "$other"; then
+            rm -f "$turn" # it was killed, and could not tidy up
+        elif [ "$tries" -ge 50 ]; then
+            return 1
+        else
+            sleep 0.2 || sleep 1
+        fi
+        tries=$((tries + 1))
+    done 2>/dev/null
+    trap 'rm -f "$turn"' EXIT
 }
 
 # --- looking -----------------------------------------------------------------------------------------------------
@@ -137,7 +164,7 @@ p_policy() { # USER: what might forbid a login that a right secret would get
         expires=$(getent shadow "$1" 2>/dev/null | cut -d : -f 8)
         [ -z "$expires" ] || say policy expires "$expires"
     fi
-    say policy ended
+    say policy ended "$1"
 }
 
 # --- one change: p_start, steps, p_end -----------------------------------------------------------------------------
@@ -324,7 +351,7 @@ p_roots_alone() { # FOLDER: it and all above belong to root, and nobody else may
         if [ -L "$folder" ] || [ ! -d "$folder" ]; then return 1; fi
         # shellcheck disable=SC2012  # POSIX has no stat
         case $(ls -ldn "$folder" | { read -r mode _ owner _ && echo "$owner $mode"; }) in
-        '0 d????-??-?'*) ;;
+        0\ d????-??-?*) ;;
         *) return 1 ;;
         esac
         [ "$folder" != / ] || return 0

@@ -1,5 +1,6 @@
 """A privileged session on one Linux host."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 import asyncssh
@@ -36,6 +37,7 @@ class LinuxSession:
         self._shell = shell
         self._routes = routes
         self._timeouts = timeouts
+        self._asking = asyncio.Lock()  # several verifications go on at once, over one shell
 
     async def observe(self, usernames: Sequence[str]) -> Mapping[str, Presence | TargetError]:
         """Look each username up by NSS (getent(1))."""
@@ -85,8 +87,9 @@ class LinuxSession:
         if told.verdict is not Verdict.REJECTED:
             return told
         try:
-            policy = await self._read_policy(username)
-        except TargetError:
+            async with asyncio.timeout(self._timeouts.command), self._asking:
+                policy = await self._read_policy(username)
+        except (TargetError, TimeoutError):
             return told
         if forbids := policy.find_bar(username, secret.secret_type):
             return Verification(
@@ -101,8 +104,10 @@ class LinuxSession:
         settings: list[tuple[str, str]] = []
         while True:
             match await self._shell.read_answer():
-                case ["policy", "ended"]:
-                    return Policy(settings)
+                case ["policy", "ended", name]:
+                    if name == username:
+                        return Policy(settings)
+                    settings.clear()  # an answer that nobody waited for any more
                 case ["policy", name, *rest]:
                     settings.append((name, " ".join(rest)))
 

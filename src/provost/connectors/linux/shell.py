@@ -119,6 +119,10 @@ class Shell:
     async def _greet(self, login: Login) -> None:
         self._process.stdin.write(_encode_library() + quote_command("p_hello", self._mark.decode()))
         words = await self.read_answer()
+        if words[:1] == ["busy"]:
+            raise Unreachable(
+                f"Another shell of Provost's (process {words[-1]}) is at work on {self._asset}.", code="host_busy"
+            )
         if len(words) != 4 or words[0] != "hello":  # noqa: PLR2004  # hello UID BUILTIN TOOLS
             raise TargetError(f"{self._asset}'s shell gave no sense.", code="shell_failed")
         if words[1] != "0":

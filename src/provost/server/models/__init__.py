@@ -1,0 +1,12 @@
+"""The tables.
+
+The secret models are registered here and not re-exported: only `provost.server.services.secrets` and
+`provost.server.services.rotation` may import them, which import-linter checks.
+"""
+
+from provost.server.models import secrets as _secrets  # noqa: F401  # Django learns of models by import
+from provost.server.models.accounts import Account
+from provost.server.models.inventory import Asset, HostKey, Node
+from provost.server.models.runs import AssetLock, Record, Run
+
+__all__ = ["Account", "Asset", "AssetLock", "HostKey", "Node", "Record", "Run"]

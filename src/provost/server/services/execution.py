@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, ParamSpec, TypeVar
 from uuid import UUID
 
-from django.db import close_old_connections, connection
+from django.db import close_old_connections, connections
 from django.utils import timezone
 from pydantic import BaseModel
 
@@ -61,7 +61,7 @@ class _Clerk:
         return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: function(*args, **kwargs))
 
     async def close(self) -> None:
-        await self.do(connection.close)
+        await self.do(connections.close_all)
         self._thread.shutdown()
 
 

@@ -1,0 +1,160 @@
+"""One new password account on each of 50 real hosts: Provost, a bare asyncssh floor and one Ansible task.
+
+All three run against the same hosts in turn, round after round; the figures are medians, the ratios are taken
+round by round.  Provost and the floor prove each account by a login; the Ansible task does not.
+"""
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from provost.lab import Host, Lab
+
+HOSTS = 50
+ROUNDS = 3
+BIN = Path(sys.executable).parent
+HERE = Path(__file__).parent
+HASH = "$6$provost$e6Er6kNF1t7S.VxFtkAnXGvYSRLaqgCkkF9vHzKZL/mS8nXHVnjVDpZcMTx4Q8Dn9RzqAuPGbqIV29Ff/9hYN0"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Seconds of wall time and of the controller's CPU time, and its peak memory in MiB."""
+
+    wall: float
+    cpu: float
+    memory: float
+
+
+def measure(command: Sequence[str], environment: dict[str, str]) -> Figures:
+    """Run a command, with all its children, in a process of its own."""
+    with tempfile.TemporaryFile("w+") as output:
+        began = time.monotonic()
+        process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=output, stderr=output)
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.monotonic() - began
+        if status:
+            output.seek(0)
+            raise SystemExit(f"{' '.join(map(str, command))} failed:\n{output.read()[-3000:]}")
+    return Figures(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+class Rivals:
+    """The three ways to push one account to some hosts."""
+
+    def __init__(self, folder: Path, hosts: Sequence[Host], key: Path) -> None:
+        self._folder = folder
+        self._hosts = hosts
+        self._environment = {"PROVOST_HOME": str(folder / "home")}
+        for count in (1, len(hosts)):
+            self._write_hosts(count, key)
+        self._bring_in(key)
+
+    def _write_hosts(self, count: int, key: Path) -> None:
+        facts = [{"name": host.name, "address": host.address, "key": str(key)} for host in self._hosts[:count]]
+        (self._folder / f"{count}.json").write_text(json.dumps(facts))
+        inventory = "\n".join(
+            f"{host.name} ansible_host={host.address} ansible_user=root ansible_ssh_private_key_file={key}"
+            for host in self._hosts[:count]
+        )
+        (self._folder / f"{count}.ini").write_text(f"[all]\n{inventory}\n")
+
+    def _bring_in(self, key: Path) -> None:
+        assets = [
+            {"name": host.name, "kind": "linux", "address": host.address, "nodes": ["/all"]}
+            for host in self._hosts
+        ]
+        assets[0]["nodes"] = ["/all", "/one"]
+        accounts = [
+            {"username": "root", "asset": host.name, "privileged": True, "key_file": str(key)}
+            for host in self._hosts
+        ]
+        file = self._folder / "import.yaml"
+        file.write_text(json.dumps({"assets": assets, "accounts": accounts}))
+        for words in (["init"], ["import", str(file)]):
+            measure([BIN / "provost", *words], self._environment)
+
+    def push_with_provost(self, count: int, *usernames: str) -> Figures:
+        """Run `provost push` as an operator would."""
+        accounts = [word for name in usernames for word in ("--account", name)]
+        node = "/one" if count == 1 else "/all"
+        command = [BIN / "provost", "push", *accounts, "--node", node, "--secret-type", "password", "--json"]
+        return measure(command, self._environment)
+
+    def push_with_floor(self, count: int, username: str) -> Figures:
+        """Run floor.py."""
+        return measure([sys.executable, HERE / "floor.py", self._folder / f"{count}.json", username], {})
+
+    def push_with_ansible(self, count: int, username: str) -> Figures:
+        """Run one `user` task, tuned as its documentation advises."""
+        command = [BIN / "ansible", "all", "-i", self._folder / f"{count}.ini", "-f", "50", "-m", "user"]
+        return measure(
+            [*command, "-a", f"name={username} password={HASH}"],
+            {
+                "ANSIBLE_PIPELINING": "1",
+                "ANSIBLE_HOST_KEY_CHECKING": "0",
+                "ANSIBLE_SSH_ARGS": "-o ControlMaster=auto -o ControlPersist=60s "
+                f"-o ControlPath={self._folder}/%C",
+                "ANSIBLE_DEPRECATION_WARNINGS": "0",
+                "ANSIBLE_PYTHON_INTERPRETER": "/usr/bin/python3",
+            },
+        )
+
+
+def report(name: str, alls: Sequence[Figures], ones: Sequence[Figures], floors: Sequence[Figures]) -> float:
+    """Print one line, and return the CPU seconds per account beyond start-up."""
+    middle = statistics.median
+    each = (middle(f.cpu for f in alls) - middle(f.cpu for f in ones)) / (HOSTS - 1)
+    ratio = middle(mine.wall / floor.wall for mine, floor in zip(alls, floors, strict=True))
+    print(
+        f"{name:<10}{middle(f.wall for f in alls):>8.2f}{middle(f.cpu for f in alls):>8.2f}{each * 1000:>14.1f}"
+        f"{max(f.memory for f in alls):>10.0f}{ratio:>16.2f}"
+    )
+    return each
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (8192, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    with tempfile.TemporaryDirectory(prefix="provost-bench-") as name, Lab(Path(name) / "lab") as lab:
+        began = time.monotonic()
+        hosts = lab.up(HOSTS, prefix="bench")
+        print(f"{HOSTS} hosts up in {time.monotonic() - began:.1f} s; {ROUNDS} rounds")
+        rivals = Rivals(Path(name), hosts, lab.root_key)
+        ways = {
+            "floor": rivals.push_with_floor,
+            "provost": rivals.push_with_provost,
+            "ansible": rivals.push_with_ansible,
+        }
+        alls: dict[str, list[Figures]] = {way: [] for way in ways}
+        ones: dict[str, list[Figures]] = {way: [] for way in ways}
+        single, ten = [], []
+        for number in range(ROUNDS):
+            for way, push in ways.items():
+                ones[way].append(push(1, f"{way}-one{number}"))
+                alls[way].append(push(HOSTS, f"{way}-all{number}"))
+            single.append(rivals.push_with_provost(1, f"single{number}"))
+            ten.append(rivals.push_with_provost(1, *(f"ten{number}x{place}" for place in range(10))))
+        print(f"{'':<10}{'wall s':>8}{'CPU s':>8}{'CPU ms/account':>14}{'peak MiB':>10}{'wall / floor':>16}")
+        each = {way: report(way, alls[way], ones[way], alls["floor"]) for way in ways}
+        faster = statistics.median(
+            a.wall / p.wall for a, p in zip(alls["ansible"], alls["provost"], strict=True)
+        )
+        tenfold = statistics.median(t.wall / s.wall for t, s in zip(ten, single, strict=True))
+        print(f"Provost is {faster:.1f} times faster than the Ansible task.")
+        print(
+            f"Beyond start-up, Provost's CPU per account is {each['provost'] / each['floor']:.2f} times the floor's."
+        )
+        print(f"Ten accounts on one host take {tenfold:.2f} times the wall time of one.")
+
+
+if __name__ == "__main__":
+    main()

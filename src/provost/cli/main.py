@@ -1,0 +1,85 @@
+"""The program `provost`. Commands import what they need when they run: start-up is part of every run."""
+
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from provost import __version__
+from provost.cli import account, asset, imports, key, lab, run
+from provost.cli.init import init
+from provost.cli.output import make_inert, print_json
+from provost.cli.push import push
+from provost.core.errors import ProvostError, UsageError
+
+app = typer.Typer(
+    help="Creates accounts and SSH keys on target systems, and loses no secret on the way.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+app.command()(init)
+app.add_typer(asset.app, name="asset")
+app.add_typer(account.app, name="account")
+app.command("import")(imports.import_)
+app.command()(push)
+app.add_typer(run.app, name="run")
+app.add_typer(key.app, name="key")
+app.add_typer(lab.app, name="lab")
+
+
+def _print_version(*, wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"provost {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line. The exit status is 0, 1 (something failed) or 2 (nothing was touched)."""
+    try:
+        status = app(standalone_mode=False)
+    except typer.TyperException as error:
+        _fail("usage", error.format_message(), error.exit_code)
+    except typer.Abort:
+        _fail("aborted", "Stopped; nothing was done.", 1)
+    except UsageError as error:
+        _fail(error.code, error.message, 2)
+    except ProvostError as error:
+        _fail(error.code, error.message, 1)
+    except Exception as error:  # noqa: BLE001  # the last resort: a traceback could show a secret
+        if os.environ.get("PROVOST_DEBUG") == "1":
+            traceback.print_exc()
+        _fail(*_explain(error), 1)
+    else:
+        sys.exit(status)
+
+
+def _explain(error: Exception) -> tuple[str, str]:
+    """Return a code and a message for what nobody foresaw. Its own text may hold anything: it is not shown."""
+    if type(error).__module__.startswith("django.db") and type(error).__name__ == "OperationalError":
+        return "database_error", f"The database does not answer: {str(error).strip().splitlines()[0]}"
+    return (
+        "internal_error",
+        f"Something unexpected went wrong ({type(error).__name__}). PROVOST_DEBUG=1 shows where.",
+    )
+
+
+def _fail(code: str, message: str, status: int) -> None:
+    if "--json" in sys.argv:
+        print_json({"error": {"code": code, "message": message}})
+    else:
+        for line in message.splitlines():
+            sys.stderr.write(f"provost: {make_inert(line)}\n")
+    sys.exit(status)

@@ -1,0 +1,101 @@
+"""Runs and their records as tables and as JSON (the shape is a public contract)."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from provost.cli.output import print_json, print_line, print_table
+from provost.core.model import Status
+from provost.server.models import Record, Run
+
+
+def print_run(run: Run, records: Sequence[Record], *, as_json: bool) -> None:
+    """Print a run with its records."""
+    counts = Counter(record.status or "open" for record in records)
+    if as_json:
+        print_json(
+            {"run": _describe_run(run, counts), "records": [_describe_record(record) for record in records]}
+        )
+        return
+    _print_record_table(records)
+    print_line(f"Run {run.id} is {run.state}: {_sum_up(counts)}.")
+    if any(status not in {Status.SUCCEEDED, Status.UNCHANGED} for status in counts):
+        print_line(f"To do again what did not end well: provost run retry {str(run.id)[:8]}")
+
+
+def print_records(records: Sequence[Record], *, as_json: bool) -> None:
+    """Print the records of a dry run, which is no run in the database."""
+    if as_json:
+        counts = Counter(record.decision or record.status or "open" for record in records)
+        run: dict[str, Any] = {"id": None, "state": "dry_run", "action": "push", "started": None, "finished": None}
+        print_json(
+            {
+                "run": {**run, "counts": dict(counts)},
+                "records": [_describe_record(record) for record in records],
+            }
+        )
+        return
+    _print_record_table(records)
+    decisions = Counter(record.decision or record.status or "open" for record in records)
+    print_line(f"Nothing was changed. A push would do this: {_sum_up(decisions)}.")
+
+
+def print_runs(runs: Sequence[Run], counts: Mapping[UUID, Counter[str]], *, as_json: bool) -> None:
+    """Print a list of runs."""
+    if as_json:
+        print_json({"runs": [_describe_run(run, counts[run.id]) for run in runs]})
+        return
+    print_table(
+        ("run", "action", "state", "started", "records"),
+        [(str(run.id)[:8], run.action, run.state, run.started, _sum_up(counts[run.id])) for run in runs],
+        empty="There are no runs yet. Make one: provost push",
+    )
+
+
+def _print_record_table(records: Sequence[Record]) -> None:
+    print_table(
+        ("asset", "username", "type", "decision", "status", "by", "why"),
+        [
+            (
+                record.asset_name,
+                record.username,
+                record.secret_type,
+                record.decision,
+                record.status or "open",
+                record.actor or None,
+                ": ".join(text for text in (record.reason, record.message) if text),
+            )
+            for record in records
+        ],
+        empty="The run has no records.",
+    )
+
+
+def _describe_run(run: Run, counts: Counter[str]) -> dict[str, Any]:
+    return {
+        "id": str(run.id),
+        "state": run.state,
+        "action": run.action,
+        "started": run.started,
+        "finished": run.finished,
+        "counts": dict(counts),
+    }
+
+
+def _describe_record(record: Record) -> dict[str, Any]:
+    return {
+        "asset": record.asset_name,
+        "username": record.username,
+        "secret_type": record.secret_type,
+        "decision": record.decision,
+        "status": record.status,
+        "reason": record.reason,
+        "message": record.message,
+        "seconds": record.seconds,
+        "actor": record.actor,
+    }
+
+
+def _sum_up(counts: Counter[str]) -> str:
+    return ", ".join(f"{count} {status}" for status, count in counts.most_common()) or "no records"

@@ -1,0 +1,69 @@
+"""Working a run off in the foreground: progress while it goes on, Ctrl-C, the report and the exit status."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
+
+import typer
+
+from provost.cli.progress import Progress
+from provost.cli.report import print_records, print_run
+from provost.core.push import PushSpec
+from provost.core.secrets import Secret
+from provost.server.models import Record, Run
+from provost.server.services.execution import Control, execute, rehearse
+from provost.server.services.runs import FINE, list_records
+
+T = TypeVar("T")
+
+_INTERRUPTED = 128 + signal.SIGINT
+
+
+def work_off(run: Run, *, as_json: bool) -> None:
+    """Execute a run, report it, and exit with its status."""
+    control = Control()
+    with Progress(run.records.count(), quiet=as_json) as progress:
+        _drive(execute(run=run, control=control, observe=progress.observe), control)
+    records = list_records(run=run)
+    print_run(run, records, as_json=as_json)
+    _exit(records, control)
+
+
+def rehearse_push(spec: PushSpec, specified: Secret | None, *, as_json: bool) -> None:
+    """Do a dry run, report what a push would do, and exit with its status."""
+    control = Control()
+    with Progress(None, quiet=as_json) as progress:
+        records = _drive(
+            rehearse(spec=spec, specified=specified, control=control, observe=progress.observe), control
+        )
+    print_records(records, as_json=as_json)
+    _exit(records, control)
+
+
+def _exit(records: Sequence[Record], control: Control) -> None:
+    if control.cancel.is_set():
+        raise typer.Exit(_INTERRUPTED)
+    if any(record.status not in FINE for record in records):
+        raise typer.Exit(1)
+
+
+def _drive(work: Coroutine[Any, Any, T], control: Control) -> T:
+    """Run `work`. The first Ctrl-C (or SIGTERM) ends it in good order, the second interrupts what has begun."""
+
+    def stop() -> None:
+        if control.cancel.is_set():
+            control.halt.set()
+            sys.stderr.write("Stopping at once.\n")
+        else:
+            control.cancel.set()
+            sys.stderr.write("Stopping: finishing what has begun. Once more stops at once.\n")
+
+    async def main() -> T:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop)
+        return await work
+
+    return asyncio.run(main())

@@ -1,0 +1,73 @@
+import uuid
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+
+from provost.core.model import SecretState, SecretType, Strategy
+from provost.server.models.accounts import Account
+from provost.server.models.choices import list_choices
+from provost.server.models.runs import Run
+
+
+class Keyset(models.Model):
+    """The one row that holds the data keyset, wrapped by the master key `master_key_id`."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    wrapped = models.TextField()
+    master_key_id = models.BigIntegerField()
+    created = models.DateTimeField(auto_now_add=True)
+    rotated = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [models.CheckConstraint(condition=Q(id=1), name="one_keyset")]
+
+    def __str__(self) -> str:
+        return f"keyset under master key {self.master_key_id}"
+
+
+class SecretVersion(models.Model):
+    """One secret that an account has, had, or may have: never changed but in its state, kept as history.
+
+    `key_id` is the data key that it is encrypted with.  `public_key` is an SSH key's public half, for people to
+    see; what is pushed comes out of the ciphertext, which nobody can change without notice.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    account = models.ForeignKey(Account, models.CASCADE, related_name="versions")
+    secret_type = models.CharField(max_length=10, choices=list_choices(SecretType))
+    version = models.PositiveIntegerField()
+    state = models.CharField(max_length=10, choices=list_choices(SecretState))
+    ciphertext = models.BinaryField()
+    key_id = models.BigIntegerField(db_index=True)
+    public_key = models.TextField(blank=True)
+    public_only = models.BooleanField(default=False)
+    origin = models.CharField(max_length=10, choices=list_choices(Strategy))
+    run = models.ForeignKey(Run, models.SET_NULL, null=True, blank=True, related_name="+")
+    created = models.DateTimeField()
+    promoted_at = models.DateTimeField(null=True, blank=True)
+    retired_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["account", "secret_type", "version"], name="version_once"),
+            models.UniqueConstraint(
+                fields=["account", "secret_type"],
+                condition=Q(state=SecretState.CURRENT.value),
+                name="one_current_secret",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.state} {self.secret_type} version {self.version}"
+
+
+class SpecifiedSecret(models.Model):
+    """The operator's own secret for a run, held until the run no longer needs it."""
+
+    run = models.OneToOneField(Run, models.CASCADE, primary_key=True, related_name="+")
+    ciphertext = models.BinaryField()
+    key_id = models.BigIntegerField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"specified secret of run {self.run_id}"

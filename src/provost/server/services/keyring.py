@@ -1,0 +1,86 @@
+"""The data keyset: kept in the database, encrypted by the master key, and in memory once it is read."""
+
+from django.conf import settings
+from django.db import connection
+
+from provost.core.errors import VaultError
+from provost.server.models.secrets import Keyset as Row
+from provost.vault.keyset import Keyset
+from provost.vault.masterkey import create_master_key, read_master_key, unwrap_keyset
+
+_cached: tuple[str, Keyset] | None = None
+
+
+def create_keyset() -> bool:
+    """Make the master key file and the data keyset, unless they are there. Returns whether one was made.
+
+    Raises:
+        VaultError: there is a keyset, and its master key is missing or wrong.
+    """
+    if row := Row.objects.first():
+        unwrap_keyset(settings.MASTER_KEY_FILE, row.wrapped, row.master_key_id)
+        return False
+    path = settings.MASTER_KEY_FILE
+    try:
+        master = create_master_key(path)
+    except FileExistsError:
+        master = read_master_key(path)
+    keyset = Keyset.generate()
+    _, made = Row.objects.get_or_create(
+        defaults={"wrapped": keyset.wrap(master), "master_key_id": master.primary_key_id}
+    )
+    return made
+
+
+def read_keyset(*, fresh: bool = False) -> Keyset:
+    """Return the data keyset to decrypt with: the one in memory, unless a `fresh` one is asked for.
+
+    Raises:
+        VaultError: the master key is missing or wrong, or there is no keyset yet.
+    """
+    if _cached and not fresh:
+        return _cached[1]
+    try:
+        return _unwrap(_require(Row.objects.first()))
+    except VaultError as error:
+        if error.code != "master_key_wrong":
+            raise
+        # The master key may have been rotated between the two reads, of the row and of the file.
+        return _unwrap(_require(Row.objects.first()))
+
+
+def share_keyset() -> Keyset:
+    """Return the data keyset to encrypt with, which no rotation changes until the caller's transaction ends.
+
+    Without that, a row could be written with a key that a rotation is just about to drop.  SQLite needs no
+    lock: its transactions are exclusive here (transaction_mode IMMEDIATE).
+
+    Raises:
+        VaultError: as `read_keyset`.
+    """
+    if connection.vendor == "postgresql":
+        return _unwrap(_require(next(iter(Row.objects.raw("SELECT * FROM server_keyset FOR SHARE")), None)))
+    return _unwrap(_require(Row.objects.first()))
+
+
+def lock_keyset() -> tuple[Row, Keyset]:
+    """Return the row and the data keyset in it, for the caller alone until its transaction ends.
+
+    Raises:
+        VaultError: as `read_keyset`.
+    """
+    row = _require(Row.objects.select_for_update().first())
+    return row, _unwrap(row)
+
+
+def _require(row: Row | None) -> Row:
+    if row is None:
+        raise VaultError("There is no keyset in this database yet. Run: provost init", code="not_initialised")
+    return row
+
+
+def _unwrap(row: Row) -> Keyset:
+    global _cached  # noqa: PLW0603  # once a process: unwrapping costs
+    if _cached is None or _cached[0] != row.wrapped:
+        _cached = row.wrapped, unwrap_keyset(settings.MASTER_KEY_FILE, row.wrapped, row.master_key_id)
+    return _cached[1]

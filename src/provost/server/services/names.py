@@ -1,0 +1,35 @@
+"""What a name may be, and what to say when nothing has it."""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+from provost.core.errors import NotFound, Refused
+
+_SHOWN = 10
+_LONGEST = 255
+
+
+def check_name(what: str, name: str) -> None:
+    """Raise `Refused` for a name that could not be told apart on a command line, or shown."""
+    if not name or len(name) > _LONGEST:
+        raise Refused(f"The name of {what} has 1 to {_LONGEST} characters.", code="name_refused")
+    if not name.isprintable() or " " in name or "@" in name or name.startswith("-"):
+        raise Refused(
+            f"{name!r} cannot be the name of {what}: no spaces, no @, no control characters, no leading dash.",
+            code="name_refused",
+        )
+
+
+def describe_missing(what: str, missing: Sequence[str], known: Iterable[str], *, code: str) -> NotFound:
+    """Return the error that says what is missing and lists what there is, the closest to it first."""
+    names = sorted(known)
+    first, more = missing[0], len(missing) - 1
+    close = get_close_matches(first, names, n=_SHOWN, cutoff=0.5)
+    shown = (close + [name for name in names[: _SHOWN + len(close)] if name not in close])[:_SHOWN]
+    text = f"There is no {what} {first!r}" + (f" (nor {more} others)" if more else "") + "."
+    if not shown:
+        text += f" There is no {what} at all yet."
+    else:
+        rest = len(names) - len(shown)
+        text += f" There is: {', '.join(shown)}" + (f" and {rest} more." if rest else ".")
+    return NotFound(text, code=code)

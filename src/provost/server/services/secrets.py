@@ -1,0 +1,344 @@
+"""Every secret that is stored. Beside keyring and rotation, no module sees their tables and the cipher.
+
+Functions take any number of accounts and work in chunks, each with a fixed number of queries.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Max, QuerySet
+from django.utils import timezone
+
+from provost.core.errors import NotFound, VaultError
+from provost.core.model import SecretState, SecretType, Strategy
+from provost.core.secrets import Secret, SshKey
+from provost.server.models import Account
+from provost.server.models.secrets import SecretVersion, SpecifiedSecret
+from provost.server.services import keyring
+from provost.server.services.chunks import split
+from provost.vault import cipher
+from provost.vault.keyset import DataKeyUnknown, Keyset
+
+
+@dataclass(frozen=True, slots=True)
+class PendingVersion:
+    """A staged secret, and the run that staged it (None when that run was deleted)."""
+
+    id: UUID
+    secret: Secret
+    run_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What is known of a stored secret without decrypting it.
+
+    `public_key` is an SSH key's public half; with `public_only`, Provost holds no private half.
+    """
+
+    id: UUID
+    account_id: UUID
+    secret_type: SecretType
+    version: int
+    state: SecretState
+    origin: Strategy
+    public_key: str
+    public_only: bool
+    run_id: UUID | None
+    created: datetime
+    promoted_at: datetime | None
+    retired_at: datetime | None
+
+
+def read_current(*, account_ids: Iterable[UUID]) -> dict[UUID, dict[SecretType, Secret]]:
+    """Decrypt the current secrets of accounts; an account without one is not in the answer.
+
+    Raises:
+        VaultError: the master key is missing or wrong, or one of the secrets does not decrypt.
+    """
+    found: dict[UUID, dict[SecretType, Secret]] = defaultdict(dict)
+    for chunk in split(account_ids):
+        for row in SecretVersion.objects.filter(account_id__in=chunk, state=SecretState.CURRENT):
+            found[row.account_id][SecretType(row.secret_type)] = decrypt(row)
+    return dict(found)
+
+
+def read_pending(*, account_ids: Iterable[UUID], secret_type: SecretType) -> dict[UUID, list[PendingVersion]]:
+    """Decrypt the staged secrets of accounts, the newest first; an account without one is not in the answer.
+
+    Raises:
+        VaultError: as `read_current`.
+    """
+    found: dict[UUID, list[PendingVersion]] = defaultdict(list)
+    for chunk in split(account_ids):
+        rows = SecretVersion.objects.filter(
+            account_id__in=chunk, secret_type=secret_type, state=SecretState.PENDING
+        ).order_by("-version")
+        for row in rows:
+            found[row.account_id].append(PendingVersion(row.id, decrypt(row), row.run_id))
+    return dict(found)
+
+
+def stage(*, run_id: UUID | None, secrets: Sequence[tuple[UUID, Secret]], origin: Strategy) -> list[UUID]:
+    """Store secrets as pending, each as its account's next version. Returns their ids in the same order.
+
+    Raises:
+        VaultError: the master key is missing or wrong.
+    """
+    ids: list[UUID] = []
+    now = timezone.now()
+    with transaction.atomic():
+        keyset = keyring.share_keyset()
+        for chunk in split(secrets):
+            latest = defaultdict(
+                int,
+                {
+                    (account_id, secret_type): version
+                    for account_id, secret_type, version in SecretVersion.objects.filter(
+                        account_id__in={account_id for account_id, _ in chunk}
+                    )
+                    .values_list("account_id", "secret_type")
+                    .annotate(latest=Max("version"))
+                },
+            )
+            rows = []
+            for account_id, secret in chunk:
+                latest[account_id, secret.secret_type] += 1
+                version = latest[account_id, secret.secret_type]
+                rows.append(
+                    SecretVersion(
+                        account_id=account_id,
+                        secret_type=secret.secret_type,
+                        version=version,
+                        state=SecretState.PENDING,
+                        ciphertext=cipher.encrypt_secret(
+                            keyset, secret, account_id=account_id, version=version
+                        ),
+                        key_id=keyset.primary_key_id,
+                        public_key=secret.public if isinstance(secret, SshKey) else "",
+                        public_only=isinstance(secret, SshKey) and secret.private is None,
+                        origin=origin,
+                        run_id=run_id,
+                        created=now,
+                    )
+                )
+            ids += [row.id for row in SecretVersion.objects.bulk_create(rows)]
+    return ids
+
+
+def promote(*, version_ids: Iterable[UUID]) -> None:
+    """Make pending secrets current and put their accounts in the list.
+
+    What was current, and every other secret that was pending for the same account and type, is retired.  A
+    secret that is current already stays so.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        for chunk in split(version_ids):
+            accounts = defaultdict(list)
+            pending = SecretVersion.objects.filter(id__in=chunk, state=SecretState.PENDING)
+            promoted = []
+            for version_id, account_id, secret_type in pending.values_list("id", "account_id", "secret_type"):
+                accounts[secret_type].append(account_id)
+                promoted.append(version_id)
+            for secret_type, account_ids in accounts.items():
+                SecretVersion.objects.filter(
+                    account_id__in=account_ids,
+                    secret_type=secret_type,
+                    state__in=[SecretState.CURRENT, SecretState.PENDING],
+                ).exclude(id__in=promoted).update(state=SecretState.RETIRED, retired_at=now)
+                Account.objects.filter(id__in=account_ids, listed_at=None).update(listed_at=now)
+            SecretVersion.objects.filter(id__in=promoted).update(state=SecretState.CURRENT, promoted_at=now)
+
+
+def discard(*, run_id: UUID, account_ids: Iterable[UUID], secret_type: SecretType) -> None:
+    """Delete what a run staged for accounts; then those accounts that are not in the list and hold nothing.
+
+    Only for secrets that are certainly not on a target.
+    """
+    with transaction.atomic():
+        for chunk in split(account_ids):
+            SecretVersion.objects.filter(
+                run_id=run_id, account_id__in=chunk, secret_type=secret_type, state=SecretState.PENDING
+            ).delete()
+            Account.objects.filter(id__in=chunk, listed_at=None, versions=None).delete()
+
+
+def set_current(*, secrets: Sequence[tuple[UUID, Secret]]) -> None:
+    """Store secrets that the operator says are in force, and put their accounts in the list.
+
+    Raises:
+        VaultError: the master key is missing or wrong.
+    """
+    with transaction.atomic():
+        promote(version_ids=stage(run_id=None, secrets=secrets, origin=Strategy.SPECIFIED))
+
+
+def retire_current(*, account_id: UUID) -> None:
+    """Retire every current secret of an account that leaves the list."""
+    SecretVersion.objects.filter(account_id=account_id, state=SecretState.CURRENT).update(
+        state=SecretState.RETIRED, retired_at=timezone.now()
+    )
+
+
+def reveal(*, account_id: UUID, secret_type: SecretType, version: int | None = None) -> Secret:
+    """Decrypt one secret of an account: the current one, or that of a `version`.
+
+    Raises:
+        NotFound: there is none.
+        VaultError: as `read_current`.
+    """
+    rows = SecretVersion.objects.filter(account_id=account_id, secret_type=secret_type)
+    row = (
+        rows.filter(state=SecretState.CURRENT).first()
+        if version is None
+        else rows.filter(version=version).first()
+    )
+    if row is None:
+        which = f"current {secret_type}" if version is None else f"{secret_type} version {version}"
+        raise NotFound(
+            f"{Account.objects.select_related('asset').get(id=account_id)} has no {which}. "
+            "See what there is: provost account history",
+            code="secret_not_found",
+        )
+    return decrypt(row)
+
+
+def history(*, account_id: UUID) -> list[Version]:
+    """List every secret that an account has or had, the newest first."""
+    rows = SecretVersion.objects.filter(account_id=account_id)
+    return [_describe(row) for row in rows.defer("ciphertext").order_by("-created", "-version")]
+
+
+def list_held(*, account_ids: Iterable[UUID]) -> dict[UUID, list[Version]]:
+    """List the current and pending secrets of accounts; an account without one is not in the answer."""
+    found = defaultdict(list)
+    for chunk in split(account_ids):
+        rows = SecretVersion.objects.filter(
+            account_id__in=chunk, state__in=[SecretState.CURRENT, SecretState.PENDING]
+        )
+        for row in rows.defer("ciphertext").order_by("secret_type", "version"):
+            found[row.account_id].append(_describe(row))
+    return dict(found)
+
+
+def list_current_types(*, account_ids: Iterable[UUID]) -> dict[UUID, set[SecretType]]:
+    """Tell of which types accounts have a current secret; an account without one is not in the answer."""
+    found = defaultdict(set)
+    for chunk in split(account_ids):
+        rows = SecretVersion.objects.filter(account_id__in=chunk, state=SecretState.CURRENT)
+        for account_id, secret_type in rows.values_list("account_id", "secret_type"):
+            found[account_id].add(SecretType(secret_type))
+    return dict(found)
+
+
+def select_pending_accounts() -> QuerySet[SecretVersion, UUID]:
+    """Return the ids of all accounts with a pending secret, as a query to be part of another."""
+    return SecretVersion.objects.filter(state=SecretState.PENDING).values_list("account_id", flat=True)
+
+
+def hold_specified(*, run_id: UUID, secret: Secret) -> None:
+    """Store the operator's own secret for a run, until `drop_specified`.
+
+    Raises:
+        VaultError: the master key is missing or wrong.
+    """
+    with transaction.atomic():
+        keyset = keyring.share_keyset()
+        SpecifiedSecret.objects.create(
+            run_id=run_id,
+            ciphertext=cipher.encrypt_specified(keyset, secret, run_id=run_id),
+            key_id=keyset.primary_key_id,
+        )
+
+
+def read_specified(*, run_id: UUID) -> Secret | None:
+    """Decrypt the operator's own secret for a run, if one is held.
+
+    Raises:
+        VaultError: the master key is missing or wrong, or the secret does not decrypt.
+    """
+    row = SpecifiedSecret.objects.filter(run_id=run_id).first()
+    return None if row is None else decrypt_specified(row)
+
+
+def drop_specified(*, run_id: UUID) -> None:
+    """Forget the operator's own secret for a run."""
+    SpecifiedSecret.objects.filter(run_id=run_id).delete()
+
+
+def decrypt(row: SecretVersion) -> Secret:
+    """Decrypt a row.
+
+    Raises:
+        VaultError: the master key is missing or wrong, or `secret_does_not_decrypt`, naming the account.
+    """
+
+    def read(keyset: Keyset) -> Secret:
+        return cipher.decrypt_secret(
+            keyset,
+            bytes(row.ciphertext),
+            account_id=row.account_id,
+            secret_type=SecretType(row.secret_type),
+            version=row.version,
+        )
+
+    try:
+        return _try_keysets(read)
+    except VaultError as error:
+        if error.code != "secret_does_not_decrypt":
+            raise
+        account = Account.objects.select_related("asset").get(id=row.account_id)
+        raise VaultError(
+            f"The {row.secret_type} of {account}, version {row.version}, does not decrypt. {error.message} "
+            "Restore the database from a backup, or set the secret anew: provost account add",
+            code=error.code,
+        ) from None
+
+
+def decrypt_specified(row: SpecifiedSecret) -> Secret:
+    """Decrypt the row that holds a run's own secret.
+
+    Raises:
+        VaultError: the master key is missing or wrong, or `secret_does_not_decrypt`, naming the run.
+    """
+    try:
+        return _try_keysets(
+            lambda keyset: cipher.decrypt_specified(keyset, bytes(row.ciphertext), run_id=row.run_id)
+        )
+    except VaultError as error:
+        if error.code != "secret_does_not_decrypt":
+            raise
+        raise VaultError(
+            f"The specified secret of run {row.run_id} does not decrypt. {error.message} Push again.",
+            code=error.code,
+        ) from None
+
+
+def _try_keysets(read: Callable[[Keyset], Secret]) -> Secret:
+    """Try the keyset in memory; a key that it lacks may have come with a rotation since."""
+    try:
+        return read(keyring.read_keyset())
+    except DataKeyUnknown:
+        return read(keyring.read_keyset(fresh=True))
+
+
+def _describe(row: SecretVersion) -> Version:
+    return Version(
+        id=row.id,
+        account_id=row.account_id,
+        secret_type=SecretType(row.secret_type),
+        version=row.version,
+        state=SecretState(row.state),
+        origin=Strategy(row.origin),
+        public_key=row.public_key,
+        public_only=row.public_only,
+        run_id=row.run_id,
+        created=row.created,
+        promoted_at=row.promoted_at,
+        retired_at=row.retired_at,
+    )

@@ -1,0 +1,118 @@
+import pytest
+
+from provost.core.errors import NotFound, Refused
+from provost.core.model import SecretType
+from provost.core.secrets import Password, Secret, SshKey
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+@pytest.fixture(autouse=True)
+def _asset() -> None:
+    from provost.server.services import assets
+    from provost.server.services.checks import AssetFields
+
+    assets.add_asset(fields=AssetFields("web1", "linux", "web1"))
+
+
+def add(username: str, secret: Secret, *, replace: bool = False, **fields: object) -> None:
+    from provost.server.services import accounts
+    from provost.server.services.checks import AccountFields
+
+    accounts.add_account(fields=AccountFields(username, "web1", **fields), secret=secret, replace=replace)
+
+
+def reveal(username: str, version: int | None = None) -> Secret:
+    from provost.server.services import accounts, secrets
+
+    account = accounts.find_account(username=username, asset="web1")
+    return secrets.reveal(account_id=account.id, secret_type=SecretType.PASSWORD, version=version)
+
+
+def test_added_account_is_in_the_list() -> None:
+    """An account that the operator adds is listed at once, with its secret current."""
+    from provost.server.services import accounts
+
+    add("alice", Password("hers"), privileged=True)
+    (alice,) = accounts.list_accounts()
+    assert (alice.username, alice.privileged, alice.priority, alice.become) == ("alice", True, 10, "none")
+    assert alice.listed_at is not None
+    assert not alice.created_by_provost
+    assert reveal("alice") == Password("hers")
+
+
+def test_secret_is_not_replaced_unasked() -> None:
+    """A second secret of a type is refused unless it replaces the first, which then stays in the history."""
+    add("alice", Password("old"), privileged=True)
+    with pytest.raises(Refused, match="--replace") as caught:
+        add("alice", Password("new"))
+    assert caught.value.code == "account_exists"
+    assert reveal("alice") == Password("old")
+    add("alice", Password("new"), replace=True)
+    assert (reveal("alice"), reveal("alice", 1)) == (Password("new"), Password("old"))
+
+
+def test_another_type_of_secret_joins_and_marks_stay() -> None:
+    """A key joins an account that has a password, and what is not said of the account stays as it is."""
+    from provost.server.services import accounts, secrets
+
+    add("alice", Password("hers"), privileged=True, priority=3)
+    add("alice", SshKey("ssh-ed25519 AAAA"))
+    alice = accounts.find_account(username="alice", asset="web1")
+    assert (alice.privileged, alice.priority) == (True, 3)
+    assert secrets.list_current_types(account_ids=[alice.id]) == {alice.id: set(SecretType)}
+
+
+@pytest.mark.parametrize("username", ["", "a:b", "a\nb", "-x", "a\0b"])
+def test_username_that_cannot_be_set_is_refused(username: str) -> None:
+    """The kind's own rules for usernames hold for the list too."""
+    from provost.server.services import accounts
+
+    with pytest.raises(Refused):
+        add(username, Password("x"))
+    assert accounts.list_accounts() == []
+
+
+def test_password_that_cannot_be_set_is_refused_unseen() -> None:
+    """The kind's own rules for passwords hold for the list too, and the error does not show the password."""
+    with pytest.raises(Refused) as caught:
+        add("alice", Password("hush\nhush"))
+    assert "hush" not in str(caught.value)
+
+
+def test_account_off_the_list_keeps_its_history() -> None:
+    """Taken off the list, an account has no current secret and no mark, and its old secret can be revealed."""
+    from provost.server.services import accounts
+
+    add("alice", Password("hers"), privileged=True)
+    accounts.unlist_account(username="alice", asset="web1")
+    assert accounts.list_accounts() == accounts.list_accounts(pending=True) == []
+    with pytest.raises(NotFound):
+        reveal("alice")
+    assert reveal("alice", 1) == Password("hers")
+    with pytest.raises(NotFound, match="not in the list"):
+        accounts.unlist_account(username="alice", asset="web1")
+    add("alice", Password("anew"))
+    assert not accounts.find_account(username="alice", asset="web1").privileged
+
+
+def test_unsettled_account_is_listed_as_pending_only() -> None:
+    """An account with a staged secret alone is not in the list, and is found under `pending`."""
+    from provost.core.model import Strategy
+    from provost.server.models import Account, Asset
+    from provost.server.services import accounts, secrets
+
+    account = Account.objects.create(asset=Asset.objects.get(), username="bob")
+    secrets.stage(run_id=None, secrets=[(account.id, Password("x"))], origin=Strategy.RANDOM)
+    assert accounts.list_accounts() == []
+    assert accounts.list_accounts(pending=True, asset="web1") == [account]
+
+
+def test_unknown_account_is_not_found_and_lists_the_closest() -> None:
+    """The error for an account that is not there names the nearest one of that asset."""
+    from provost.server.services import accounts
+
+    add("alice", Password("x"))
+    with pytest.raises(NotFound, match=r"account on web1 named 'alicce'\. There is: alice\.") as caught:
+        accounts.find_account(username="alicce", asset="web1")
+    assert caught.value.code == "account_not_found"
