@@ -31,7 +31,7 @@ check: $(VENV)/.dev ## format, lint, types, layers, shell
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	shellcheck scripts/packages .ci/run src/provost/connectors/linux/*.sh
+	shellcheck scripts/packages scripts/busybox .ci/run src/provost/connectors/linux/*.sh
 
 bench: $(VENV)/.bench ## 50 hosts: Provost, a bare asyncssh floor and Ansible in one run, with ratios
 	@scripts/packages $(LAB_PACKAGES)

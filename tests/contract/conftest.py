@@ -28,7 +28,7 @@ def aim_at() -> AimAt:
         host: Host,
         *logins: Login,
         via: Target | None = None,
-        trust: HostTrust = HostTrust(),
+        trust: HostTrust | None = None,
         options: dict[str, str] | None = None,
     ) -> Target:
         return Target(
@@ -39,7 +39,7 @@ def aim_at() -> AimAt:
             port=host.port,
             logins=logins or (Login("root", password=Password(host.root_password)),),
             options=options or {},
-            trust=trust,
+            trust=trust or HostTrust(),
             via=via,
         )
 
@@ -48,7 +48,7 @@ def aim_at() -> AimAt:
 
 @pytest.fixture
 def push() -> Push:
-    """A function that pushes one secret for some accounts to one target, and returns their outcomes by username."""
+    """A function that pushes one secret for accounts of one target, and returns the outcomes by username."""
 
     async def push_to(
         target: Target,
@@ -57,7 +57,7 @@ def push() -> Push:
         current: Secret | None = None,
         left_pending: Sequence[Secret] = (),
         seen: list[engine.Event] | None = None,
-        limits: engine.Limits = engine.Limits(),
+        limits: engine.Limits | None = None,
         **parameters: object,
     ) -> dict[str, Outcome]:
         staged = tuple(Staged(uuid4(), one, fresh=False) for one in left_pending)
@@ -76,7 +76,9 @@ def push() -> Push:
             yield job
 
         outcomes: dict[str, Outcome] = {}
-        async for event in engine.run(feed(), {"linux": LinuxConnector()}, limits, asyncio.Event()):
+        async for event in engine.run(
+            feed(), {"linux": LinuxConnector()}, limits or engine.Limits(), asyncio.Event()
+        ):
             if seen is not None:
                 seen.append(event)
             if isinstance(event, engine.Settled):
@@ -98,7 +100,13 @@ def log_in() -> LogIn:
         )
         try:
             connection = await asyncssh.connect(
-                host.address, host.port, username=username, known_hosts=None, config=None, agent_path=None, **ways
+                host.address,
+                host.port,
+                username=username,
+                known_hosts=None,
+                config=None,
+                agent_path=None,
+                **ways,
             )
         except asyncssh.PermissionDenied:
             return False

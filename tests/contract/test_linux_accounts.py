@@ -29,7 +29,9 @@ async def test_a_look_up_that_fails(host, aim_at, push):
 
 async def test_a_user_of_a_directory_exists(host, aim_at, push):
     """A user that NSS knows and /etc/passwd does not counts as existing (libnss-extrausers stands for LDAP)."""
-    host.run("useradd -m alice; grep -v ^alice: /etc/passwd > /tmp/passwd; grep ^alice: /etc/passwd > /tmp/alice")
+    host.run(
+        "useradd -m alice; grep -v ^alice: /etc/passwd > /tmp/passwd; grep ^alice: /etc/passwd > /tmp/alice"
+    )
     host.run(
         "mv /usr/bin/getent /usr/bin/getent.real; cat > /usr/bin/getent; chmod 755 /usr/bin/getent",
         stdin='#!/bin/sh\n[ "$1 $2" = "passwd ann" ] && { echo "ann@corp:x:9001:9001::/home/ann:/bin/sh"; exit 0; }\n'
@@ -95,7 +97,9 @@ async def test_a_refused_creation_leaves_nothing(host, aim_at, push, log_in, par
 
 async def test_a_password_that_the_host_refuses(host, aim_at, push):
     """A host's password policy is final: nothing is set, and a created account is taken away again."""
-    host.run("useradd -m known; echo known:before | chpasswd; printf '#!/bin/sh\\ncat >/dev/null\\necho BAD PASSWORD: it is too simple >&2\\nexit 1\\n' > /usr/sbin/chpasswd")
+    host.run(
+        "useradd -m known; echo known:before | chpasswd; printf '#!/bin/sh\\ncat >/dev/null\\necho BAD PASSWORD: it is too simple >&2\\nexit 1\\n' > /usr/sbin/chpasswd"
+    )
     hash_before = host.run("getent shadow known").stdout
     outcomes = await push(aim_at(host), "alice", "known", secret=SECRET)
     assert {(one.status, one.reason) for one in outcomes.values()} == {(Status.FAILED, "password_refused")}
@@ -125,7 +129,8 @@ async def test_a_secret_left_pending_is_settled_by_a_login(host, aim_at, push, l
 
 
 @pytest.mark.parametrize(
-    "rule", ["DenyUsers alice", "AllowGroups wheel root", "PasswordAuthentication no\nKbdInteractiveAuthentication no"]
+    "rule",
+    ["DenyUsers alice", "AllowGroups wheel root", "PasswordAuthentication no\nKbdInteractiveAuthentication no"],
 )
 async def test_a_policy_that_forbids_the_login(host, aim_at, push, rule):
     """A login that sshd's configuration forbids says nothing about the secret: unverified, not wrong."""

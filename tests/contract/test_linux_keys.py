@@ -39,7 +39,9 @@ async def test_strategies(host, aim_at, push, log_in, key, strategy, left):
     managed = f"{generate_key('ed25519').public} provost-managed"
     host.run("useradd -m alice; install -d -o alice -m 700 /home/alice/.ssh")
     # No newline at the end, as an editor may leave it.
-    host.run(f"printf '%s\\n%s' '{managed}' '{OTHER}' > /home/alice/.ssh/authorized_keys; chown -R alice /home/alice/.ssh")
+    host.run(
+        f"printf '%s\\n%s' '{managed}' '{OTHER}' > /home/alice/.ssh/authorized_keys; chown -R alice /home/alice/.ssh"
+    )
     for _ in range(2):
         outcome = (await push(aim_at(host), "alice", secret=key, key_strategy=strategy))["alice"]
         assert outcome.status is Status.SUCCEEDED, outcome
@@ -65,22 +67,30 @@ async def test_a_public_key_alone(host, aim_at, push, key):
 @pytest.mark.parametrize("trap", ["/home/alice/.ssh", "/home/alice/.ssh/authorized_keys"])
 async def test_a_link_to_roots_keys(host, aim_at, push, key, trap):
     """A folder or file that its owner made a link to root's is refused, and root's keys stay as they were."""
-    before = host.run("cat /root/.ssh/authorized_keys; stat -c '%U %a %Y' /root/.ssh /root/.ssh/authorized_keys").stdout
+    before = host.run(
+        "cat /root/.ssh/authorized_keys; stat -c '%U %a %Y' /root/.ssh /root/.ssh/authorized_keys"
+    ).stdout
     host.run("useradd -m alice")
     if trap.endswith("authorized_keys"):
         host.run("install -d -o alice /home/alice/.ssh; chmod 755 /root /root/.ssh")
-        before = host.run("cat /root/.ssh/authorized_keys; stat -c '%U %a %Y' /root/.ssh /root/.ssh/authorized_keys").stdout
+        before = host.run(
+            "cat /root/.ssh/authorized_keys; stat -c '%U %a %Y' /root/.ssh /root/.ssh/authorized_keys"
+        ).stdout
     host.run(f"ln -s /root/.ssh{trap.removeprefix('/home/alice/.ssh')} {trap}; chown -h alice {trap}")
     outcome = (await push(aim_at(host), "alice", secret=key))["alice"]
     assert (outcome.status, outcome.reason) == (Status.FAILED, "unsafe_path"), outcome
-    after = host.run("cat /root/.ssh/authorized_keys; stat -c '%U %a %Y' /root/.ssh /root/.ssh/authorized_keys").stdout
+    after = host.run(
+        "cat /root/.ssh/authorized_keys; stat -c '%U %a %Y' /root/.ssh /root/.ssh/authorized_keys"
+    ).stdout
     assert after == before
     assert key.public not in after
 
 
 async def test_a_link_above_the_folder(host, aim_at, push, key):
     """A home that its owner cannot be followed out of: what is written is written as the owner."""
-    host.run("useradd -m -d /home/trap/alice alice 2>/dev/null || { mkdir /home/trap; useradd -m -d /home/trap/alice alice; }")
+    host.run(
+        "useradd -m -d /home/trap/alice alice 2>/dev/null || { mkdir /home/trap; useradd -m -d /home/trap/alice alice; }"
+    )
     host.run("rm -rf /home/trap/alice; ln -s /root /home/trap/alice")
     before = host.run("cat /root/.ssh/authorized_keys").stdout
     outcome = (await push(aim_at(host), "alice", secret=key))["alice"]
@@ -101,7 +111,9 @@ async def test_sshds_own_place_for_keys(host, aim_at, push, log_in, key):
     host.run("chmod 777 /etc/ssh/keys")
     outcome = (await push(aim_at(host), "bob", secret=key))["bob"]
     assert (outcome.status, outcome.reason) == (Status.FAILED, "unsafe_path"), outcome
-    assert host.run("getent passwd bob", check=False).returncode == 2, "what was made for a failed change is gone"
+    assert host.run("getent passwd bob", check=False).returncode == 2, (
+        "what was made for a failed change is gone"
+    )
 
 
 async def test_a_full_disk_empties_no_file(host, aim_at, push, key):

@@ -85,7 +85,9 @@ async def test_a_refused_login_is_tried_once(host, aim_at, push):
     assert host.log.read_text().count("Failed password for root") == 1
 
 
-@pytest.mark.parametrize("shell", ["/bin/bash", "/bin/dash", "/usr/bin/fish", "/bin/tcsh", "/usr/bin/zsh", "/usr/bin/mksh"])
+@pytest.mark.parametrize(
+    "shell", ["/bin/bash", "/bin/dash", "/usr/bin/fish", "/bin/tcsh", "/usr/bin/zsh", "/usr/bin/mksh"]
+)
 async def test_any_login_shell(host, aim_at, push, log_in, shell):
     """Whatever shell sshd hands the command to, the host's /bin/sh does the work."""
     if host.run(f"test -x {shell}", check=False).returncode:

@@ -1,11 +1,15 @@
 """The program `provost` as an operator runs it, in a throw-away data folder, against lab hosts."""
 
+import asyncio
 import json
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,101 +17,237 @@ import asyncssh
 import pytest
 
 from provost.core.secrets import Password, Secret
-from provost.lab import Host
+from provost.lab import Host, Lab
+from provost.vault import keys
 
 PROVOST = Path(sys.executable).parent / "provost"
+
+READ_PASSWORDS = """
+import json
+from provost.config.start import start
+start()
+from provost.server.services import accounts, secrets
+found = accounts.list_accounts()
+held = secrets.read_current(account_ids=[account.id for account in found])
+print(json.dumps([
+    [account.asset.name, account.username, held[account.id]["password"].text]
+    for account in found
+    if "password" in held[account.id]
+]))
+"""
+
+Records = dict[tuple[str, str], dict[str, Any]]
+"""A run's records by (asset, username)."""
 
 
 @dataclass(frozen=True)
 class Vault:
-    """A data folder, and the command line on it."""
+    """A data folder, and the command line on it. `settings` are further variables of its environment."""
 
     home: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
+    program: Sequence[str | Path] = (PROVOST,)
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the program needs in its environment."""
-        return {**os.environ, "PROVOST_HOME": str(self.home)}
+        """What the program has in its environment: nothing of the caller's own Provost."""
+        mine = {name: value for name, value in os.environ.items() if not name.startswith("PROVOST_")}
+        return {**mine, "PROVOST_HOME": str(self.home), **self.settings}
 
-    def run(self, *words: str, stdin: str | bytes = "", status: int | None = 0) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *words: str, stdin: str | bytes = "", status: int | None = 0
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command; `status` is what it must end with (None: anything)."""
         done = subprocess.run(
-            [PROVOST, *words],
+            [*self.program, *words],
             env=self.environment,
             input=stdin.encode() if isinstance(stdin, str) else stdin,
             capture_output=True,
             check=False,
         )
-        told = subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
-        assert status in {None, told.returncode}, f"{words} ended with {told.returncode}: {told.stdout}{told.stderr}"
+        told = subprocess.CompletedProcess(
+            done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
+        )
+        assert status in {None, told.returncode}, (
+            f"{words} ended with {told.returncode}: {told.stdout}{told.stderr}"
+        )
         return told
 
-    def add(self, *hosts: Host, node: str = "/lab", privileged: bool = True) -> None:
+    def read(self, *words: str) -> dict[str, Any]:
+        """Run a command with --json, and return its document."""
+        document: dict[str, Any] = json.loads(self.run(*words, "--json").stdout)
+        return document
+
+    def start(self, *words: str, stdin: str = "") -> subprocess.Popen[str]:
+        """Start a command and return at once; its output is in pipes."""
+        process = subprocess.Popen(
+            [*self.program, *words],
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdin
+        process.stdin.write(stdin)
+        process.stdin.close()
+        process.stdin = None
+        return process
+
+    def add(self, *hosts: Host, node: str = "/lab", privileged: bool = True, via: str = "") -> None:
         """Bring lab hosts in, with root as their privileged account."""
-        assets = [{"name": one.name, "kind": "linux", "address": one.address, "nodes": [node]} for one in hosts]
-        accounts = [
-            {"username": "root", "asset": one.name, "privileged": True, "password": one.root_password} for one in hosts
+        assets = [
+            {
+                "name": one.name,
+                "kind": "linux",
+                "address": one.address,
+                "port": one.port,
+                "nodes": [node],
+                **({"via": via} if via else {}),
+            }
+            for one in hosts
         ]
+        accounts = [
+            {"username": "root", "asset": one.name, "privileged": True, "password": one.root_password}
+            for one in hosts
+        ]
+        self.bring_in({"assets": assets, "accounts": accounts if privileged else []})
+
+    def bring_in(self, inventory: Mapping[str, Any]) -> None:
+        """Import an inventory."""
         file = self.home / "import.yaml"
-        file.write_text(json.dumps({"assets": assets, "accounts": accounts if privileged else []}))
+        file.write_text(json.dumps(inventory))
         self.run("import", str(file))
         file.unlink()
 
     def push(
-        self, *usernames: str, to: Sequence[str], secret_type: str = "password", options: Sequence[str] = (),
-        stdin: str | bytes = "", status: int | None = 0,
-    ) -> dict[tuple[str, str], dict[str, Any]]:  # fmt: skip
-        """Push, and return the records by (asset, username). Places that begin with / are nodes."""
-        places = [word for place in to for word in ("--node" if place.startswith("/") else "--asset", place)]
-        accounts = [word for name in usernames for word in ("--account", name)]
-        words = ["push", *accounts, *places, "--secret-type", secret_type, *options, "--json"]
-        document = json.loads(self.run(*words, stdin=stdin, status=status).stdout)
-        return {(record["asset"], record["username"]): record for record in document["records"]}
+        self,
+        *usernames: str,
+        to: Sequence[str],
+        secret_type: str = "password",
+        options: Sequence[str] = (),
+        stdin: str | bytes = "",
+        status: int | None = 0,
+    ) -> Records:
+        """Push, and return the records. Places that begin with / are nodes."""
+        words = list_push_words(*usernames, to=to, secret_type=secret_type, options=options)
+        return read_records(self.run(*words, stdin=stdin, status=status).stdout)
 
     def reveal(self, username: str, asset: str, secret_type: str = "password") -> Secret:
         """Return the secret that the list holds."""
         text = self.run("account", "reveal", f"{username}@{asset}", "--secret-type", secret_type).stdout
-        return Password(text.removesuffix("\n")) if secret_type == "password" else read_private_key(text)
+        if secret_type == "password":
+            return Password(text.removesuffix("\n"))
+        return keys.read_private_key(text, None)
+
+    def read_passwords(self) -> dict[tuple[str, str], Password]:
+        """Return what `reveal` would tell of every account that has a password, by (asset, username)."""
+        done = subprocess.run(
+            [sys.executable, "-c", READ_PASSWORDS],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return {(asset, username): Password(text) for asset, username, text in json.loads(done.stdout)}
 
     def list_accounts(self, *options: str) -> set[tuple[str, str]]:
         """Return (asset, username) of the accounts that `account list` names."""
-        document = json.loads(self.run("account", "list", *options, "--json").stdout)
-        return {(account["asset"], account["username"]) for account in document["accounts"]}
+        accounts = self.read("account", "list", *options)["accounts"]
+        return {(account["asset"], account["username"]) for account in accounts}
+
+    def dump(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Return every row of every table of the database."""
+        with closing(sqlite3.connect(self.home / "provost.sqlite3")) as database:
+            names = [
+                name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            ]
+            return {name: sorted(database.execute(f'SELECT * FROM "{name}"'), key=repr) for name in names}  # noqa: S608
 
 
-def read_private_key(text: str) -> Secret:
-    """Return a private key's text as a secret."""
-    from provost.vault import keys
-
-    return keys.read_private_key(text, None)
-
-
-@pytest.fixture
-def vault(tmp_path: Path) -> Vault:
-    """An initialised, empty data folder."""
-    made = Vault(tmp_path / "home")
-    made.run("init")
-    return made
+def list_push_words(
+    *usernames: str, to: Sequence[str], secret_type: str = "password", options: Sequence[str] = ()
+) -> list[str]:
+    """Return the command line of a push."""
+    places = [word for place in to for word in ("--node" if place.startswith("/") else "--asset", place)]
+    accounts = [word for name in usernames for word in ("--account", name)]
+    return ["push", *accounts, *places, "--secret-type", secret_type, *options, "--json"]
 
 
-@pytest.fixture
-def log_in():
-    """A function that tells whether a username and a secret get into a host, without any code of Provost's."""
+def read_records(document: str) -> Records:
+    """Return the records of a run that was printed with --json."""
+    return {(one["asset"], one["username"]): one for one in json.loads(document)["records"]}
 
-    async def try_login(host: Host, username: str, secret: Secret) -> bool:
-        ways = (
-            {"password": secret.text, "client_keys": None}
-            if isinstance(secret, Password)
-            else {"client_keys": [asyncssh.import_private_key(secret.private)]}
+
+def count_connections(host: Host) -> int:
+    """Return how often anybody has connected to a host's sshd, whatever came of it."""
+    return host.log.read_text().count("Connection from ")
+
+
+async def log_in(host: Host, username: str, secret: Secret) -> bool:
+    """Tell whether a username and a secret get into a host, without any code of Provost's."""
+    ways: dict[str, Any]
+    if isinstance(secret, Password):
+        ways = {"password": secret.text, "client_keys": None}
+    else:
+        assert secret.private
+        ways = {"client_keys": [asyncssh.import_private_key(secret.private)]}
+    try:
+        connection = await asyncssh.connect(
+            host.address,
+            host.port,
+            username=username,
+            known_hosts=None,
+            config=None,
+            agent_path=None,
+            **ways,
         )
-        try:
-            connection = await asyncssh.connect(
-                host.address, host.port, username=username, known_hosts=None, config=None, agent_path=None, **ways
-            )
-        except asyncssh.PermissionDenied:
-            return False
-        connection.close()
-        await connection.wait_closed()
-        return True
+    except asyncssh.PermissionDenied:
+        return False
+    connection.close()
+    await connection.wait_closed()
+    return True
 
-    return try_login
+
+async def check_logins(vault: Vault, hosts: list[Host], usernames: Sequence[str]) -> None:
+    """Check that every account is in the list, and that its stored secret logs in."""
+    secrets = vault.read_passwords()
+    for username in usernames:
+        admitted = await asyncio.gather(
+            *(log_in(host, username, secrets[host.name, username]) for host in hosts)
+        )
+        assert [host.name for host, let_in in zip(hosts, admitted, strict=True) if not let_in] == []
+
+
+@pytest.fixture(scope="session")
+def blank_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An initialised, empty data folder, to be copied."""
+    home = tmp_path_factory.mktemp("blank") / "home"
+    Vault(home).run("init")
+    return home
+
+
+@pytest.fixture(scope="session")
+def make_vault(blank_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Vault]:
+    """A function that makes an initialised, empty data folder, for fixtures that many tests share."""
+
+    def make() -> Vault:
+        home = tmp_path_factory.mktemp("vault") / "home"
+        shutil.copytree(blank_home, home)
+        return Vault(home)
+
+    return make
+
+
+@pytest.fixture
+def vault(make_vault: Callable[[], Vault]) -> Vault:
+    """An initialised, empty data folder."""
+    return make_vault()
+
+
+@pytest.fixture(scope="module")
+def farm(lab: Lab) -> Iterator[list[Host]]:
+    """Thirty hosts."""
+    hosts = lab.up(30, prefix="farm")
+    yield hosts
+    lab.down(hosts)

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -47,12 +47,12 @@ def postgresql() -> Iterator[str]:
         shutil.rmtree(folder)
 
 
-def _make_database(postgresql: str) -> str:
+def _make_database(postgresql: str, template: str = "template1") -> str:
     import psycopg
 
     name = f"provost_{uuid4().hex}"
     with psycopg.connect(f"{postgresql}postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     return postgresql + name
 
 
@@ -91,35 +91,64 @@ def database(_server: Path) -> Iterator[Path]:
     call_command("flush", verbosity=0, interactive=False)
 
 
-class Program:
-    """The real `provost`, with a data folder of its own."""
+Provost = Callable[..., subprocess.CompletedProcess[str]]
 
-    def __init__(self, environment: dict[str, str], home: Path) -> None:
-        self.environment = environment
-        self.home = home
 
-    def __call__(self, *words: str, stdin: str = "", status: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run it; any other exit status than `status` fails the test."""
+def _prepare_program(environment: dict[str, str]) -> Provost:
+    def run(*words: str, stdin: str = "", status: int = 0) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [str(Path(sys.executable).with_name("provost")), *words],
+            [Path(sys.executable).with_name("provost"), *words],
             input=stdin,
             capture_output=True,
             text=True,
-            env=self.environment,
+            env=environment,
             check=False,
         )
         assert done.returncode == status, f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
+    return run
+
+
+def _make_environment(home: Path, database_url: str | None) -> dict[str, str]:
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(("PROVOST_", "DJANGO_"))}
+    return kept | {"PROVOST_HOME": str(home)} | ({"PROVOST_DATABASE_URL": database_url} if database_url else {})
+
+
+@pytest.fixture(scope="session")
+def _template(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a Provost with one asset, to be copied: making it takes a second."""
+    url = None
+    if request.config.getoption("database", default="sqlite") == "postgresql":
+        url = _make_database(request.getfixturevalue("postgresql"))
+    environment = _make_environment(tmp_path_factory.mktemp("template") / "home", url)
+    provost = _prepare_program(environment)
+    provost("init")
+    provost("asset", "add", "web1", "--kind", "linux", "--address", "127.0.0.1", "--node", "/prod/web")
+    return environment
+
 
 @pytest.fixture
-def provost(request: pytest.FixtureRequest, tmp_path: Path) -> Program:
-    """The program, before `provost init`."""
-    home = tmp_path / "home"
-    environment = {
-        name: text for name, text in os.environ.items() if not name.startswith(("PROVOST_", "DJANGO_"))
-    }
-    environment["PROVOST_HOME"] = str(home)
+def environment(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+    """What `provost` finds in its environment: a data folder of its own, before `provost init`."""
+    url = None
     if request.config.getoption("database", default="sqlite") == "postgresql":
-        environment["PROVOST_DATABASE_URL"] = _make_database(request.getfixturevalue("postgresql"))
-    return Program(environment, home)
+        url = _make_database(request.getfixturevalue("postgresql"))
+    return _make_environment(tmp_path / "home", url)
+
+
+@pytest.fixture
+def provost(environment: dict[str, str]) -> Provost:
+    """The real program; any other exit status than the `status` that is expected fails the test."""
+    return _prepare_program(environment)
+
+
+@pytest.fixture
+def ready(request: pytest.FixtureRequest, _template: dict[str, str], environment: dict[str, str]) -> Provost:
+    """The real program, with one asset: web1, in /prod/web."""
+    shutil.copytree(_template["PROVOST_HOME"], environment["PROVOST_HOME"])
+    if url := _template.get("PROVOST_DATABASE_URL"):
+        environment["PROVOST_DATABASE_URL"] = _make_database(
+            request.getfixturevalue("postgresql"), template=url.rpartition("/")[2]
+        )
+    return _prepare_program(environment)

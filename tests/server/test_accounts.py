@@ -96,6 +96,29 @@ def test_account_off_the_list_keeps_its_history() -> None:
     assert not accounts.find_account(username="alice", asset="web1").privileged
 
 
+def test_forgotten_account_leaves_nothing() -> None:
+    """A forgotten account and its secrets are gone, but not while a run works on its asset."""
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    from provost.server.models import Account, Asset, AssetLock, Run
+    from provost.server.models.secrets import SecretVersion
+    from provost.server.services import accounts
+
+    add("alice", Password("hers"))
+    run = Run.objects.create(action="push")
+    lock = AssetLock.objects.create(
+        asset=Asset.objects.get(), run=run, owner="me", expires=timezone.now() + timedelta(minutes=1)
+    )
+    with pytest.raises(Refused, match=f"Run {run.id} works on web1") as caught:
+        accounts.forget_account(username="alice", asset="web1")
+    assert caught.value.code == "asset_locked"
+    lock.delete()
+    accounts.forget_account(username="alice", asset="web1")
+    assert Account.objects.count() == SecretVersion.objects.count() == 0
+
+
 def test_unsettled_account_is_listed_as_pending_only() -> None:
     """An account with a staged secret alone is not in the list, and is found under `pending`."""
     from provost.core.model import Strategy

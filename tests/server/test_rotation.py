@@ -175,14 +175,16 @@ def test_new_master_key_replaces_the_old(database: Path) -> None:
 
 
 def test_secret_that_does_not_decrypt_keeps_the_old_key() -> None:
-    """One damaged secret is named, all others are encrypted anew, and no key is dropped."""
+    """One damaged secret is named, the others are encrypted anew, and its key stays until it is forgotten."""
     from provost.server.models.secrets import SecretVersion
+    from provost.server.services.accounts import forget_account
     from provost.server.services.rotation import rotate_keys
 
     wanted = make_secrets(5)
     damaged = next(iter(wanted))
     row = SecretVersion.objects.get(account_id=damaged)
-    row.ciphertext = bytes(row.ciphertext)[:-1] + b"\0"
+    *whole, last = bytes(row.ciphertext)
+    row.ciphertext = bytes([*whole, last ^ 1])
     row.save()
     with pytest.raises(VaultError, match=r"1 secrets cannot be encrypted anew.*user0@web1") as caught:
         rotate_keys()
@@ -190,6 +192,10 @@ def test_secret_that_does_not_decrypt_keeps_the_old_key() -> None:
     assert len(list_keys()) == 2
     assert SecretVersion.objects.exclude(key_id=row.key_id).count() == 4
     del wanted[damaged]
+    assert read_all(wanted) == wanted
+    forget_account(username="user0", asset="web1")
+    rotate_keys()
+    assert len(list_keys()) == 1
     assert read_all(wanted) == wanted
 
 

@@ -24,7 +24,7 @@ AccountName = Annotated[str, typer.Argument(metavar="USERNAME@ASSET")]
 
 @app.command()
 def add(
-    username: Annotated[str, typer.Argument()],
+    username: Annotated[str, typer.Argument(metavar="USERNAME")],
     asset: Annotated[str, typer.Option(help="The asset that it is on.")],
     *,
     password_stdin: Annotated[
@@ -161,7 +161,13 @@ def history(account: AccountName, *, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def remove(account: AccountName, *, as_json: AsJson = False) -> None:
+def remove(
+    account: AccountName,
+    *,
+    forget: Annotated[bool, typer.Option("--forget", help="Delete its secrets too, with all history.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Take an account off the list. Its secrets stay in its history, and the target is left alone."""
     from provost.config.start import start
 
@@ -169,9 +175,17 @@ def remove(account: AccountName, *, as_json: AsJson = False) -> None:
     from provost.server.services import accounts
 
     username, asset = split_account(account)
-    accounts.unlist_account(username=username, asset=asset)
+    if forget:
+        accounts.find_account(username=username, asset=asset)
+        if not yes:
+            typer.confirm(f"All secrets of {account} will be lost. Forget it?", abort=True, err=True)
+        accounts.forget_account(username=username, asset=asset)
+    else:
+        accounts.unlist_account(username=username, asset=asset)
     if as_json:
-        print_json({"removed": {"username": username, "asset": asset}})
+        print_json({"removed": {"username": username, "asset": asset, "forgotten": forget}})
+    elif forget:
+        print_line(f"{account} is forgotten.")
     else:
         print_line(f"{account} is off the list. Its secrets stay: provost account history {account}")
 

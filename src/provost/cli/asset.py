@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Assets: the systems that accounts are pushed to.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(help="The asset's name.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The asset's name.")]
 
 
 @app.command()
@@ -139,7 +139,9 @@ def remove(
 
     held = len(accounts.list_accounts(asset=name))
     if held and not yes:
-        typer.confirm(f"{name} has {held} accounts; their secrets will be lost. Remove it?", abort=True)
+        typer.confirm(
+            f"{name} has {held} accounts; their secrets will be lost. Remove it?", abort=True, err=True
+        )
     assets.remove_asset(name=name)
     if as_json:
         print_json({"removed": {"asset": name, "accounts": held}})

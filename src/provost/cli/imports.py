@@ -7,7 +7,7 @@ from provost.cli.output import AsJson, print_json, print_line
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(help="YAML (.yaml, .yml) or CSV (.csv); see docs/inventory.md.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="YAML (.yaml, .yml) or CSV (.csv).")],
     *,
     as_json: AsJson = False,
 ) -> None:

@@ -50,8 +50,10 @@ def main() -> None:
     """Run the command line. The exit status is 0, 1 (something failed) or 2 (nothing was touched)."""
     try:
         status = app(standalone_mode=False)
+        sys.stdout.flush()  # so that a full disk is told, too
     except typer.TyperException as error:
-        _fail("usage", error.format_message(), error.exit_code)
+        text = error.format_message()  # empty where the help was shown instead
+        _fail("usage", f"{text} See --help." if text else "", error.exit_code)
     except typer.Abort:
         _fail("aborted", "Stopped; nothing was done.", 1)
     except UsageError as error:
@@ -68,11 +70,18 @@ def main() -> None:
 
 def _explain(error: Exception) -> tuple[str, str]:
     """Return a code and a message for what nobody foresaw. Its own text may hold anything: it is not shown."""
-    if type(error).__module__.startswith("django.db") and type(error).__name__ == "OperationalError":
-        return "database_error", f"The database does not answer: {str(error).strip().splitlines()[0]}"
+    kind = type(error)
+    if kind.__module__.startswith("django.db") and kind.__name__ in {"OperationalError", "DatabaseError"}:
+        return (
+            "database_error",
+            f"The database does not answer as it should: {str(error).strip().splitlines()[0]}",
+        )
+    if isinstance(error, OSError) and error.strerror:
+        where = f": {error.filename}" if error.filename else ""
+        return "system_error", f"The system says: {error.strerror}{where}."
     return (
         "internal_error",
-        f"Something unexpected went wrong ({type(error).__name__}). PROVOST_DEBUG=1 shows where.",
+        f"Something unexpected went wrong ({kind.__name__}). PROVOST_DEBUG=1 shows where.",
     )
 
 

@@ -25,34 +25,40 @@ def work_off(run: Run, *, as_json: bool) -> None:
     """Execute a run, report it, and exit with its status."""
     control = Control()
     with Progress(run.records.count(), quiet=as_json) as progress:
-        _drive(execute(run=run, control=control, observe=progress.observe), control)
+        _, interrupted = _drive(execute(run=run, control=control, observe=progress.observe), control)
     records = list_records(run=run)
     print_run(run, records, as_json=as_json)
-    _exit(records, control)
+    _exit(records, interrupted=interrupted)
 
 
 def rehearse_push(spec: PushSpec, specified: Secret | None, *, as_json: bool) -> None:
     """Do a dry run, report what a push would do, and exit with its status."""
     control = Control()
     with Progress(None, quiet=as_json) as progress:
-        records = _drive(
+        records, interrupted = _drive(
             rehearse(spec=spec, specified=specified, control=control, observe=progress.observe), control
         )
     print_records(records, as_json=as_json)
-    _exit(records, control)
+    _exit(records, interrupted=interrupted)
 
 
-def _exit(records: Sequence[Record], control: Control) -> None:
-    if control.cancel.is_set():
+def _exit(records: Sequence[Record], *, interrupted: bool) -> None:
+    if interrupted:
         raise typer.Exit(_INTERRUPTED)
     if any(record.status not in FINE for record in records):
         raise typer.Exit(1)
 
 
-def _drive(work: Coroutine[Any, Any, T], control: Control) -> T:
-    """Run `work`. The first Ctrl-C (or SIGTERM) ends it in good order, the second interrupts what has begun."""
+def _drive(work: Coroutine[Any, Any, T], control: Control) -> tuple[T, bool]:
+    """Run `work`, and tell what it returned and whether a signal came.
+
+    The first Ctrl-C (or SIGTERM) ends it in good order, the second interrupts what has begun.
+    """
+    interrupted = False
 
     def stop() -> None:
+        nonlocal interrupted
+        interrupted = True
         if control.cancel.is_set():
             control.halt.set()
             sys.stderr.write("Stopping at once.\n")
@@ -66,4 +72,4 @@ def _drive(work: Coroutine[Any, Any, T], control: Control) -> T:
             loop.add_signal_handler(number, stop)
         return await work
 
-    return asyncio.run(main())
+    return asyncio.run(main()), interrupted

@@ -11,13 +11,21 @@ from pathlib import Path
 
 import dj_database_url
 
+from provost.core.errors import UsageError
+
 HOME = Path(os.environ.get("PROVOST_HOME") or Path.home() / ".provost").absolute()
 MASTER_KEY_FILE = Path(os.environ.get("PROVOST_MASTER_KEY_FILE") or HOME / "master.key").absolute()
 STRICT_HOST_KEYS = os.environ.get("PROVOST_STRICT_HOST_KEYS", "") not in {"", "0"}
 KNOWN_HOSTS = os.environ.get("PROVOST_KNOWN_HOSTS") or None
 
 if url := os.environ.get("PROVOST_DATABASE_URL"):
-    DATABASES = {"default": dj_database_url.parse(url, conn_max_age=None, conn_health_checks=True)}
+    try:
+        DATABASES = {"default": dj_database_url.parse(url, conn_max_age=None, conn_health_checks=True)}
+    except ValueError:  # its text may show the URL, and so a password
+        raise UsageError(
+            "PROVOST_DATABASE_URL cannot be used. Write it like postgresql://user@host/database.",
+            code="settings_refused",
+        ) from None
 else:
     DATABASES = {
         "default": {

@@ -134,7 +134,10 @@ def make_image(
     copies: list[tuple[str, int, str]] = []
     if busybox:
         directories += [("usr/bin", 0o755), ("usr/sbin", 0o755), ("usr/local", 0o755)]
-        copies += [("usr/bin/busybox", 0o4755, str(busybox.absolute())), ("usr/sbin/sshd", 0o755, "/usr/sbin/sshd")]
+        copies += [
+            ("usr/bin/busybox", 0o4755, str(busybox.absolute())),
+            ("usr/sbin/sshd", 0o755, "/usr/sbin/sshd"),
+        ]
         links += _list_applets(busybox)
         files.append(("etc/shells", 0o644, 0, "/bin/sh\n/bin/ash\n"))
         hidden.append("etc/sudoers")

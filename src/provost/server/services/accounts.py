@@ -6,7 +6,7 @@ from provost.core.errors import NotFound, Refused
 from provost.core.secrets import Secret
 from provost.server.models import Account
 from provost.server.services import secrets
-from provost.server.services.assets import find_asset
+from provost.server.services.assets import check_unlocked, find_asset
 from provost.server.services.checks import AccountFields, check_account, check_secret
 from provost.server.services.names import describe_missing
 
@@ -97,3 +97,16 @@ def unlist_account(*, username: str, asset: str) -> None:
         account.listed_at = None
         account.privileged = False
         account.save(update_fields=["listed_at", "privileged"])
+
+
+def forget_account(*, username: str, asset: str) -> None:
+    """Delete an account with all its secrets, in the list or not. Nothing is done on the target.
+
+    Raises:
+        NotFound: there is no such account.
+        Refused: a run works on its asset.
+    """
+    with transaction.atomic():
+        account = find_account(username=username, asset=asset)
+        check_unlocked(account.asset)
+        account.delete()

@@ -109,8 +109,7 @@ def remove_asset(*, name: str) -> None:
     """
     with transaction.atomic():
         asset = find_asset(name=name)
-        if lock := AssetLock.objects.filter(asset=asset, expires__gt=timezone.now()).first():
-            raise Refused(f"Run {lock.run_id} works on {name}. Try again when it is over.", code="asset_locked")
+        check_unlocked(asset)
         try:
             asset.delete()
         except ProtectedError:
@@ -119,6 +118,12 @@ def remove_asset(*, name: str) -> None:
                 f"Other assets are reached through {name}: {behind}. Reroute or remove them first.",
                 code="asset_is_gateway",
             ) from None
+
+
+def check_unlocked(asset: Asset) -> None:
+    """Raise `Refused` while a run works on an asset."""
+    if lock := AssetLock.objects.filter(asset=asset, expires__gt=timezone.now()).first():
+        raise Refused(f"Run {lock.run_id} works on {asset}. Try again when it is over.", code="asset_locked")
 
 
 def trust_asset(*, name: str) -> list[HostKey]:

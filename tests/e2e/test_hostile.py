@@ -1,0 +1,213 @@
+"""Hostile input on real hosts: set exactly, or refused before anything is contacted; nothing is ever executed."""
+
+import asyncio
+import json
+import os
+import pty
+import secrets
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from tests.e2e.conftest import Vault, count_connections, list_push_words, log_in, read_records
+
+from provost import engine
+from provost.connectors.linux import LinuxConnector
+from provost.connectors.linux.changes import name_sudoers_file
+from provost.connectors.linux.parameters import LinuxParameters
+from provost.core.errors import Refused
+from provost.core.job import Job, Login, Outcome, Staged, Target, Wanted
+from provost.core.model import SecretType, Status
+from provost.core.secrets import Password
+from provost.lab import Host, Lab
+
+CANARY = f"canary-{secrets.token_hex(6)}"
+"""The name of the file that every payload tries to make, in /tmp and wherever it is."""
+
+FRAGMENTS = [
+    *"'\"` $\\;|&<>(){}[]*?!#%^~=+,:@/-_.",
+    f"$(touch /tmp/{CANARY})",
+    f"`touch {CANARY}`",
+    f"';touch /tmp/{CANARY};'",
+    f'";touch /tmp/{CANARY};"',
+    f"\ntouch /tmp/{CANARY}\n",
+    f"| touch /tmp/{CANARY} #",
+    f"%b\\n\\ntouch /tmp/{CANARY}\\n",
+    f"\\ntouch /tmp/{CANARY}\\n",
+    "${IFS}",
+    "--help",
+    "-rf /",
+    "p_end",
+    "root:x:0:0",
+    "NOPASSWD: ALL",
+    "\n",
+    "\r",
+    "\t",
+    "\0",
+    "\x1b[2J",
+    "\x7f",
+    "\x85",
+    "\xa0",
+    "\u2028",
+    "\u202e",
+    "\u200b",
+    "\ufeff",
+    "\udcff",
+    "😀",
+    "é",
+    "e\u0301",
+    "ﬁ",
+    "ａ",
+    "x" * 200,
+]
+
+
+def list_pieces(*more: str) -> st.SearchStrategy[str]:
+    """Return a strategy for texts of hostile pieces, plain letters and anything at all."""
+    piece = st.sampled_from([*FRAGMENTS, *more]) | st.text("abz019", max_size=4) | st.text(max_size=3)
+    return st.lists(piece, min_size=1, max_size=5).map("".join)
+
+
+USERNAMES = list_pieces() | st.from_regex(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}", fullmatch=True)
+PASSWORDS = list_pieces()
+RULES = list_pieces("/bin/ls", "/usr/bin/id", "ALL", "(root)", "User_Alias X = root")
+MANY = settings(max_examples=30, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@pytest.fixture(scope="module")
+def target_host(lab: Lab) -> Iterator[Host]:
+    """A host that all of these tests share; none of them may have left anything but accounts there."""
+    hosts = lab.up(1, prefix="hostile", size="512m")
+    host = hosts[0]
+    outside = list_canaries_here()
+    yield host
+    assert host.run(f"find / -xdev -type f -name '{CANARY}*' -not -path '/usr/*'").stdout == ""
+    assert list_canaries_here() == outside == []
+    lab.down(hosts)
+
+
+def list_canaries_here() -> list[Path]:
+    """Return what payloads made on the machine."""
+    places = (Path("/"), Path("/tmp"), Path.cwd(), Path.home())  # noqa: S108  # where payloads write
+    return [path for place in places for path in place.glob(f"{CANARY}*")]
+
+
+def list_users(host: Host) -> set[str]:
+    """Return the names in the host's passwd."""
+    return {line.split(":")[0] for line in host.run("cat /etc/passwd").stdout.splitlines()}
+
+
+async def push_passwords(
+    host: Host, passwords: Mapping[str, Password], parameters: LinuxParameters | None = None
+) -> dict[str, Outcome]:
+    """Push accounts, each with a password of its own, through the engine alone."""
+    job = Job(
+        target=Target(
+            1, host.name, "linux", host.address, host.port, (Login("root", Password(host.root_password)),)
+        ),
+        secret_type=SecretType.PASSWORD,
+        wanted=tuple(
+            Wanted(username, None, (Staged(uuid4(), password, fresh=True),))
+            for username, password in passwords.items()
+        ),
+        parameters=parameters or LinuxParameters(),
+        verify=False,
+    )
+
+    async def feed():
+        yield job
+
+    outcomes: dict[str, Outcome] = {}
+    async for event in engine.run(feed(), {"linux": LinuxConnector()}, engine.Limits(), asyncio.Event()):
+        if isinstance(event, engine.Settled):
+            outcomes = {outcome.username: outcome for outcome in event.outcomes}
+    return outcomes
+
+
+def is_taken(check: Callable[..., None], value: object) -> bool:
+    """Tell whether a check of the connector's lets a value through."""
+    try:
+        check(value)
+    except Refused:
+        return False
+    return True
+
+
+def test_any_username_and_password(target_host: Host) -> None:
+    """What the checks let through is set exactly, and a login proves it; no user but those appears."""
+    connector = LinuxConnector()
+    before = list_users(target_host)
+    made: set[str] = set()
+
+    @given(st.dictionaries(USERNAMES, PASSWORDS, min_size=1, max_size=6))
+    @MANY
+    def push(wanted: dict[str, str]) -> None:
+        taken = {
+            username: Password(text)
+            for username, text in wanted.items()
+            if username not in before
+            and is_taken(connector.check_username, username)
+            and is_taken(connector.check_secret, Password(text))
+        }
+        if taken:
+            asyncio.run(check(taken))
+
+    async def check(taken: dict[str, Password]) -> None:
+        outcomes = await push_passwords(target_host, taken)
+        assert {outcome.status for outcome in outcomes.values()} == {Status.SUCCEEDED}, outcomes
+        made.update(taken)
+        for username, password in taken.items():
+            assert await log_in(target_host, username, password), (username, password.text)
+
+    push()
+    assert len(made) > 5
+    assert list_users(target_host) == before | made
+
+
+def test_any_parameter(target_host: Host) -> None:
+    """A comment, home and sudo rule are on the host exactly as given, or refused and then nothing is left."""
+    numbers = iter(range(10_000))
+    texts = {"comment": list_pieces(), "home": list_pieces().map("/srv/{}".format), "sudo": RULES}
+
+    @given(st.fixed_dictionaries({}, optional=texts))
+    @MANY
+    def push(wanted: dict[str, str]) -> None:
+        try:
+            parameters = LinuxParameters.model_validate(wanted)
+        except ValidationError:
+            return
+        username = f"par{next(numbers)}"
+        outcomes = asyncio.run(push_passwords(target_host, {username: Password("fine")}, parameters))
+        check(username, outcomes[username], parameters)
+
+    def check(username: str, outcome: Outcome, parameters: LinuxParameters) -> None:
+        if outcome.status is Status.FAILED:
+            assert outcome.reason in {"create_refused", "sudo_refused"}, outcome
+            assert username not in list_users(target_host)
+            assert name_sudoers_file(username) not in target_host.run("ls -A /etc/sudoers.d").stdout
+            return
+        assert outcome.status is Status.SUCCEEDED, outcome
+        entry = target_host.run(f"getent passwd {username}").stdout.removesuffix("\n").split(":")
+        assert entry[4] == (parameters.comment or "")
+        assert entry[5] == (parameters.home or f"/home/{username}")
+        assert not parameters.create_home or target_host.run(f"test -d ~{username}").returncode == 0
+        if parameters.sudo:
+            assert read_rule(username) == [" ".join(rule.split(" ")) for rule in parameters.sudo]
+
+    def read_rule(username: str) -> list[str]:
+        rules = target_host.run(f"cvtsudoers -f json /etc/sudoers.d/{name_sudoers_file(username)}").stdout
+        (spec,) = json.loads(rules)["User_Specs"]
+        assert spec["User_List"] == [{"username": username}]
+        (commands,) = spec["Cmnd_Specs"]
+        assert "Options" not in commands
+        return [command["command"] for command in commands["Commands"]]
+
+    push()
+    assert target_host.run("visudo -c").returncode == 0
