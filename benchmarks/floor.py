@@ -8,13 +8,14 @@ import json
 import secrets
 import sys
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 
 CONCURRENCY = 50
 
 
-async def push(host: dict[str, str], username: str, key: asyncssh.SSHKey, room: asyncio.Semaphore) -> None:
+async def push(host: dict[str, Any], username: str, key: asyncssh.SSHKey, room: asyncio.Semaphore) -> None:
     """Create the account with one exec, then log in afresh."""
     password = secrets.token_urlsafe(18)
     common = {"known_hosts": None, "config": None, "agent_path": None}
@@ -26,12 +27,12 @@ async def push(host: dict[str, str], username: str, key: asyncssh.SSHKey, room: 
             if done.exit_status:
                 raise SystemExit(f"{host['name']}: {done.stderr}")
         async with asyncssh.connect(
-            host["address"], username=username, password=password, client_keys=None, **common
+            host["address"], host["port"], username=username, password=password, client_keys=None, **common
         ):
             pass
 
 
-async def push_all(hosts: list[dict[str, str]], username: str, key: asyncssh.SSHKey) -> None:
+async def push_all(hosts: list[dict[str, Any]], username: str, key: asyncssh.SSHKey) -> None:
     """Push to all hosts at once."""
     room = asyncio.Semaphore(CONCURRENCY)
     await asyncio.gather(*(push(host, username, key, room) for host in hosts))

@@ -59,10 +59,13 @@ class Rivals:
         self._bring_in(key)
 
     def _write_hosts(self, count: int, key: Path) -> None:
-        facts = [{"name": host.name, "address": host.address, "key": str(key)} for host in self._hosts[:count]]
+        facts = [
+            {"name": host.name, "address": host.address, "port": host.port, "key": str(key)}
+            for host in self._hosts[:count]
+        ]
         (self._folder / f"{count}.json").write_text(json.dumps(facts))
         inventory = "\n".join(
-            f"{host.name} ansible_host={host.address} ansible_user=root ansible_ssh_private_key_file={key}"
+            f"{host.name} ansible_host={host.address} ansible_port={host.port} ansible_user=root ansible_ssh_private_key_file={key}"
             for host in self._hosts[:count]
         )
         (self._folder / f"{count}.ini").write_text(f"[all]\n{inventory}\n")
@@ -151,7 +154,7 @@ def main() -> None:
         tenfold = statistics.median(t.wall / s.wall for t, s in zip(ten, single, strict=True))
         print(f"Provost is {faster:.1f} times faster than the Ansible task.")
         print(
-            f"Beyond start-up, Provost's CPU per account is {each['provost'] / each['floor']:.2f} times the floor's."
+            f"Beyond start-up, its CPU per account is {each['provost'] / each['floor']:.2f} times the floor's."
         )
         print(f"Ten accounts on one host take {tenfold:.2f} times the wall time of one.")
 

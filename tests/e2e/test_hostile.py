@@ -4,8 +4,10 @@ import asyncio
 import json
 import os
 import pty
+import re
 import secrets
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -77,7 +79,6 @@ def list_pieces(*more: str) -> st.SearchStrategy[str]:
 
 USERNAMES = list_pieces() | st.from_regex(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}", fullmatch=True)
 PASSWORDS = list_pieces()
-RULES = list_pieces("/bin/ls", "/usr/bin/id", "ALL", "(root)", "User_Alias X = root")
 MANY = settings(max_examples=30, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -171,35 +172,51 @@ def test_any_username_and_password(target_host: Host) -> None:
     assert list_users(target_host) == before | made
 
 
-def test_any_parameter(target_host: Host) -> None:
-    """A comment, home and sudo rule are on the host exactly as given, or refused and then nothing is left."""
-    numbers = iter(range(10_000))
-    texts = {"comment": list_pieces(), "home": list_pieces().map("/srv/{}".format), "sudo": RULES}
+VALUES = {
+    "comment": list_pieces(),
+    "home": list_pieces().map("/srv/{}".format),
+    "shell": list_pieces().map("/bin/{}".format),
+    "groups": list_pieces("users", "adm,", ",dialout", "no-such-group"),
+    "sudo": list_pieces("(root)", "ALL", "NOPASSWD").map("/bin/ls {}".format) | list_pieces("/bin/ls", "ALL"),
+}
 
-    @given(st.fixed_dictionaries({}, optional=texts))
+
+@pytest.mark.parametrize("name", VALUES)
+def test_any_parameter(target_host: Host, name: str) -> None:
+    """A value is on the host exactly as given, or refused; and after the host's own refusal nothing is left."""
+    usernames = (f"{name}{number}" for number in range(10_000))
+    ends: Counter[str] = Counter()
+
+    @given(VALUES[name])
     @MANY
-    def push(wanted: dict[str, str]) -> None:
+    def push(value: str) -> None:
         try:
-            parameters = LinuxParameters.model_validate(wanted)
+            parameters = LinuxParameters.model_validate({name: value})
         except ValidationError:
+            ends["refused here"] += 1
             return
-        username = f"par{next(numbers)}"
-        outcomes = asyncio.run(push_passwords(target_host, {username: Password("fine")}, parameters))
-        check(username, outcomes[username], parameters)
-
-    def check(username: str, outcome: Outcome, parameters: LinuxParameters) -> None:
+        username = next(usernames)
+        outcome = asyncio.run(push_passwords(target_host, {username: Password("fine")}, parameters))[username]
+        ends[outcome.reason] += 1
         if outcome.status is Status.FAILED:
             assert outcome.reason in {"create_refused", "sudo_refused"}, outcome
             assert username not in list_users(target_host)
             assert name_sudoers_file(username) not in target_host.run("ls -A /etc/sudoers.d").stdout
-            return
-        assert outcome.status is Status.SUCCEEDED, outcome
+        else:
+            assert outcome.status is Status.SUCCEEDED, outcome
+            check(username, parameters)
+
+    def check(username: str, parameters: LinuxParameters) -> None:
         entry = target_host.run(f"getent passwd {username}").stdout.removesuffix("\n").split(":")
         assert entry[4] == (parameters.comment or "")
         assert entry[5] == (parameters.home or f"/home/{username}")
-        assert not parameters.create_home or target_host.run(f"test -d ~{username}").returncode == 0
+        assert entry[6] == (parameters.shell or "/bin/sh")
+        assert target_host.run(f"test -d ~{username}; id -Gn {username}").stdout.split() == [
+            username,
+            *parameters.groups,
+        ]
         if parameters.sudo:
-            assert read_rule(username) == [" ".join(rule.split(" ")) for rule in parameters.sudo]
+            assert read_rule(username) == [squeeze(rule) for rule in parameters.sudo]
 
     def read_rule(username: str) -> list[str]:
         rules = target_host.run(f"cvtsudoers -f json /etc/sudoers.d/{name_sudoers_file(username)}").stdout
@@ -210,4 +227,12 @@ def test_any_parameter(target_host: Host) -> None:
         return [command["command"] for command in commands["Commands"]]
 
     push()
-    assert target_host.run("visudo -c").returncode == 0
+    print(name, ends)
+    assert ends["refused here"]
+    assert ends["not_verified"]
+    target_host.run("visudo -c")
+
+
+def squeeze(rule: str) -> str:
+    """Return a rule as sudo keeps it: one space between arguments."""
+    return re.sub(" +", " ", rule).strip()
