@@ -65,7 +65,8 @@ class Rivals:
         ]
         (self._folder / f"{count}.json").write_text(json.dumps(facts))
         inventory = "\n".join(
-            f"{host.name} ansible_host={host.address} ansible_port={host.port} ansible_user=root ansible_ssh_private_key_file={key}"
+            f"{host.name} ansible_host={host.address} ansible_port={host.port} ansible_user=root "
+            f"ansible_ssh_private_key_file={key}"
             for host in self._hosts[:count]
         )
         (self._folder / f"{count}.ini").write_text(f"[all]\n{inventory}\n")

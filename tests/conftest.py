@@ -28,6 +28,12 @@ def do_without(reason: str) -> None:
     pytest.skip(reason)
 
 
+@pytest.fixture(name="do_without")
+def give_do_without() -> Callable[[str], None]:
+    """`do_without`, for tests."""
+    return do_without
+
+
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A lab that ends with the session."""

@@ -34,7 +34,8 @@ async def test_a_user_of_a_directory_exists(host, aim_at, push):
     )
     host.run(
         "mv /usr/bin/getent /usr/bin/getent.real; cat > /usr/bin/getent; chmod 755 /usr/bin/getent",
-        stdin='#!/bin/sh\n[ "$1 $2" = "passwd ann" ] && { echo "ann@corp:x:9001:9001::/home/ann:/bin/sh"; exit 0; }\n'
+        stdin='#!/bin/sh\n[ "$1 $2" = "passwd ann" ] && {\n'
+        'echo "ann@corp:x:9001:9001::/home/ann:/bin/sh"; exit 0; }\n'
         'exec /usr/bin/getent.real "$@"\n',
     )
     outcome = (await push(aim_at(host), "ann", secret=SECRET))["ann"]
@@ -47,7 +48,8 @@ async def test_parameters(host, aim_at, push, log_in):
     outcome = (
         await push(
             aim_at(host), "alice", secret=SECRET, shell="/bin/bash", home="/srv/alice", uid=4242, group="ops",
-            groups="extra,third", comment="Alice A. (ops)", expires="2099-12-31", sudo="/usr/bin/id, /bin/ls -l /root",
+            groups="extra,third", comment="Alice A. (ops)", expires="2099-12-31",
+            sudo="/usr/bin/id, /bin/ls -l /root",
             sudo_password=False,
         )
     )["alice"]  # fmt: skip
@@ -82,7 +84,8 @@ async def test_adopted_accounts_keep_what_they_have(host, aim_at, push, log_in):
 
 @pytest.mark.parametrize(
     ("parameters", "says"),
-    [({"uid": 1}, "create_refused"), ({"group": "nosuch"}, "create_refused"), ({"groups": "nosuch"}, "create_refused"),
+    [({"uid": 1}, "create_refused"), ({"group": "nosuch"}, "create_refused"),
+     ({"groups": "nosuch"}, "create_refused"),
      ({"sudo": "/ !"}, "sudo_refused")],
 )  # fmt: skip
 async def test_a_refused_creation_leaves_nothing(host, aim_at, push, log_in, parameters, says):
@@ -98,7 +101,8 @@ async def test_a_refused_creation_leaves_nothing(host, aim_at, push, log_in, par
 async def test_a_password_that_the_host_refuses(host, aim_at, push):
     """A host's password policy is final: nothing is set, and a created account is taken away again."""
     host.run(
-        "useradd -m known; echo known:before | chpasswd; printf '#!/bin/sh\\ncat >/dev/null\\necho BAD PASSWORD: it is too simple >&2\\nexit 1\\n' > /usr/sbin/chpasswd"
+        "useradd -m known; echo known:before | chpasswd; "
+        "printf '#!/bin/sh\\ncat >/dev/null\\necho BAD PASSWORD: too simple >&2\\nexit 1\\n' > /usr/sbin/chpasswd"
     )
     hash_before = host.run("getent shadow known").stdout
     outcomes = await push(aim_at(host), "alice", "known", secret=SECRET)
@@ -118,6 +122,21 @@ async def test_a_creation_that_was_cut_off(host, aim_at, push, log_in):
     restored = (await push(aim_at(host), "bob", secret=SECRET, current=OTHER))["bob"]
     assert (restored.decision, restored.status) == (Decision.RESTORE, Status.SUCCEEDED)
     assert await log_in(host, "bob", OTHER)
+
+
+async def test_a_creation_that_is_cut_off_and_then_refused(host, aim_at, push, log_in):
+    """Going on with an unfinished creation and failing leaves it unfinished: it is not taken for an account."""
+    host.run("useradd -m alice; mkdir -p /var/lib/provost/creating; echo 1 > /var/lib/provost/creating/alice")
+    host.run(
+        "mv /usr/sbin/chpasswd /root; "
+        "printf '#!/bin/sh\\nexit 1\\n' > /usr/sbin/chpasswd; chmod 755 /usr/sbin/chpasswd"
+    )
+    refused = (await push(aim_at(host), "alice", secret=SECRET, current=OTHER))["alice"]
+    assert (refused.decision, refused.status) == (Decision.RESTORE, Status.FAILED), refused
+    host.run("mv /root/chpasswd /usr/sbin/chpasswd")
+    mended = (await push(aim_at(host), "alice", secret=SECRET, current=OTHER))["alice"]
+    assert (mended.decision, mended.status) == (Decision.RESTORE, Status.SUCCEEDED), mended
+    assert await log_in(host, "alice", OTHER)
 
 
 async def test_a_secret_left_pending_is_settled_by_a_login(host, aim_at, push, log_in):

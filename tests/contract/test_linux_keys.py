@@ -40,7 +40,8 @@ async def test_strategies(host, aim_at, push, log_in, key, strategy, left):
     host.run("useradd -m alice; install -d -o alice -m 700 /home/alice/.ssh")
     # No newline at the end, as an editor may leave it.
     host.run(
-        f"printf '%s\\n%s' '{managed}' '{OTHER}' > /home/alice/.ssh/authorized_keys; chown -R alice /home/alice/.ssh"
+        f"printf '%s\\n%s' '{managed}' '{OTHER}' > /home/alice/.ssh/authorized_keys; "
+        "chown -R alice /home/alice/.ssh"
     )
     for _ in range(2):
         outcome = (await push(aim_at(host), "alice", secret=key, key_strategy=strategy))["alice"]
@@ -89,7 +90,8 @@ async def test_a_link_to_roots_keys(host, aim_at, push, key, trap):
 async def test_a_link_above_the_folder(host, aim_at, push, key):
     """A home that its owner cannot be followed out of: what is written is written as the owner."""
     host.run(
-        "useradd -m -d /home/trap/alice alice 2>/dev/null || { mkdir /home/trap; useradd -m -d /home/trap/alice alice; }"
+        "useradd -m -d /home/trap/alice alice 2>/dev/null || "
+        "{ mkdir /home/trap; useradd -m -d /home/trap/alice alice; }"
     )
     host.run("rm -rf /home/trap/alice; ln -s /root /home/trap/alice")
     before = host.run("cat /root/.ssh/authorized_keys").stdout

@@ -6,8 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from provost.cli.output import print_json, print_line, print_table
-from provost.core.model import Status
 from provost.server.models import Record, Run
+from provost.server.services.runs import SETTLED_WELL
 
 
 def print_run(run: Run, records: Sequence[Record], *, as_json: bool) -> None:
@@ -20,7 +20,7 @@ def print_run(run: Run, records: Sequence[Record], *, as_json: bool) -> None:
         return
     _print_record_table(records)
     print_line(f"Run {run.id} is {run.state}: {_sum_up(counts)}.")
-    if any(status not in {Status.SUCCEEDED, Status.UNCHANGED} for status in counts):
+    if any(status not in SETTLED_WELL for status in counts):
         print_line(f"To do again what did not end well: provost run retry {str(run.id)[:8]}")
 
 
@@ -28,13 +28,15 @@ def print_records(records: Sequence[Record], *, as_json: bool) -> None:
     """Print the records of a dry run, which is no run in the database."""
     if as_json:
         counts = Counter(record.decision or record.status or "open" for record in records)
-        run: dict[str, Any] = {"id": None, "state": "dry_run", "action": "push", "started": None, "finished": None}
-        print_json(
-            {
-                "run": {**run, "counts": dict(counts)},
-                "records": [_describe_record(record) for record in records],
-            }
-        )
+        run = {
+            "id": None,
+            "state": "dry_run",
+            "action": "push",
+            "started": None,
+            "finished": None,
+            "counts": dict(counts),
+        }
+        print_json({"run": run, "records": [_describe_record(record) for record in records]})
         return
     _print_record_table(records)
     decisions = Counter(record.decision or record.status or "open" for record in records)

@@ -33,34 +33,36 @@ _CERTIFICATE_ALGORITHMS = tuple(f"{name}-cert-v01@openssh.com" for name in _PLAI
 class _Client(asyncssh.SSHClient):
     """One login attempt: gives each secret once, and remembers what the server asked for."""
 
-    def __init__(self, target: Target, login: Login, note_host_key: NoteHostKey) -> None:
+    def __init__(self, target: Target, login: Login, seen: dict[int, str], note_host_key: NoteHostKey) -> None:
         self._target = target
         self._login = login
+        self._seen = seen
         self._note_host_key = note_host_key
         self._password_given = False
         self.known_otherwise = False
         self.refusal: HostKeyRefused | None = None
         self.methods: set[str] = set()
 
-    def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
+    def validate_host_public_key(self, _host: str, _addr: str, _port: int, key: asyncssh.SSHKey) -> bool:
         line = " ".join(key.export_public_key().decode().split()[:2])
         trust = self._target.trust
-        if line in trust.pinned:
+        name, asset_id = self._target.asset, self._target.asset_id
+        if line in trust.pinned or line == self._seen.get(asset_id):
             return True
-        name = self._target.asset
-        if trust.pinned or self.known_otherwise:
+        if trust.pinned or self.known_otherwise or asset_id in self._seen:
             self.refusal = HostKeyRefused(
-                f"{name} shows another host key than the trusted one ({key.get_fingerprint()}). If the host was "
-                f"reinstalled, run: provost asset trust {name}. If not, somebody may be in between."
+                f"{name} shows an unexpected host key, {key.get_fingerprint()}. "
+                f"If the host was reinstalled, run: provost asset trust {name}. If not, somebody may be in between."
             )
         elif trust.strict:
             self.refusal = HostKeyRefused(
-                f"{name}'s host key ({key.get_fingerprint()}) is not known, and strict mode pins none by itself. "
-                f"Add it to the known_hosts file.",
+                f"{name}'s host key ({key.get_fingerprint()}) is not known, and strict mode pins none. "
+                "Add it to the known_hosts file.",
                 code="host_key_unknown",
             )
         else:
-            self._note_host_key(self._target.asset_id, line)
+            self._seen[asset_id] = line
+            self._note_host_key(asset_id, line)
             return True
         return False
 
@@ -77,7 +79,7 @@ class _Client(asyncssh.SSHClient):
         return None if self._password_given or self._login.password is None else ""
 
     def kbdint_challenge_received(
-        self, name: str, instructions: str, lang: str, prompts: Sequence[tuple[str, bool]]
+        self, _name: str, _instructions: str, _lang: str, prompts: Sequence[tuple[str, bool]]
     ) -> list[str] | None:
         if not prompts:
             return []
@@ -117,7 +119,7 @@ def _list_known(trust: HostTrust, address: str, port: int) -> tuple[list[asyncss
 
 
 def _order_algorithms(target: Target, *, certificates: bool) -> list[str]:
-    """Ask first for the kind of key that is pinned, so that a host is not taken for changed when it has several."""
+    """Ask first for the kind of key that is pinned: a host with several is not a changed host."""
     pinned = {line.split()[0] for line in target.trust.pinned}
     first = [name for name in _PLAIN_ALGORITHMS if name in pinned or ("ssh-rsa" in pinned and "rsa" in name)]
     return [
@@ -144,10 +146,14 @@ def _explain(error: BaseException, target: Target) -> TargetError:
 
 
 class Routes:
-    """The ways to the targets of one run: each gateway is logged in to once, and shared."""
+    """The ways to the targets of one run: each gateway is logged in to once, and shared.
+
+    A host key that is pinned at first contact is the only one that is believed for the rest of the run.
+    """
 
     def __init__(self) -> None:
         self._gateways: dict[int, asyncio.Task[asyncssh.SSHClientConnection]] = {}
+        self._seen: dict[int, str] = {}
 
     async def connect(
         self, target: Target, login: Login, timeouts: Timeouts, note_host_key: NoteHostKey
@@ -161,7 +167,7 @@ class Routes:
             HostKeyRefused: the host's key is not trusted.
         """
         tunnel = await self._reach_gateway(target.via, timeouts, note_host_key) if target.via else None
-        client = _Client(target, login, note_host_key)
+        client = _Client(target, login, self._seen, note_host_key)
         keys, authorities, revoked = _list_known(target.trust, target.address, target.port)
         client.known_otherwise = bool(keys)
         try:

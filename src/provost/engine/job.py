@@ -93,7 +93,7 @@ class Work:
             self._ledger.settle_rest(
                 Status.SKIPPED,
                 "no_privileged_account",
-                f"{self._asset} has no privileged account; add one: "
+                f"{self._asset} has no privileged account that Provost holds a secret of; add one: "
                 f"provost account add USERNAME --asset {self._asset} --privileged",
             )
             return

@@ -32,7 +32,7 @@ class LinuxConnector:
         """Take the names that every useradd and passwd(5) can hold, in whatever case."""
         if len(username) > _LONGEST_USERNAME:
             raise Refused(
-                f"A username on Linux has at most {_LONGEST_USERNAME} characters; this one has {len(username)}.",
+                f"A username on Linux has at most {_LONGEST_USERNAME} characters, not {len(username)}.",
                 code="username_refused",
             )
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", username):

@@ -16,10 +16,18 @@ class KeyStrategy(StrEnum):
     EXCLUSIVE = "exclusive"
 
 
-def _check_field(text: str) -> str:
-    if any(ord(c) < ord(" ") or c in ":\x7f" for c in text):
-        raise ValueError("may hold no colon and no control character: passwd(5) could not hold it")
+def _check_line(text: str) -> str:
+    if any(ord(c) < ord(" ") or c == "\x7f" for c in text):
+        raise ValueError("may hold no control character")
+    if any("\ud800" <= c <= "\udfff" for c in text):
+        raise ValueError("is not valid Unicode")
     return text
+
+
+def _check_field(text: str) -> str:
+    if ":" in text:
+        raise ValueError("may hold no colon: passwd(5) could not hold it")
+    return _check_line(text)
 
 
 def _check_path(text: str) -> str:
@@ -31,12 +39,6 @@ def _check_path(text: str) -> str:
 def _check_group(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,31}", text):
         raise ValueError("is not the name or number of a group")
-    return text
-
-
-def _check_line(text: str) -> str:
-    if any(ord(c) < ord(" ") or c == "\x7f" for c in text):
-        raise ValueError("may hold no control character")
     return text
 
 
@@ -96,6 +98,6 @@ class LinuxParameters(BaseModel):
     update_existing_sudo: bool = Field(default=False, description="give sudo to adopted accounts too")
     key_strategy: KeyStrategy = Field(
         KeyStrategy.REPLACE_MANAGED,
-        description="append; replace_managed: replace the key that Provost put there; exclusive: leave no other key",
+        description="append; replace_managed: replace the key that Provost put there; exclusive: the only key",
     )
     key_options: _Line = Field("", description='options in front of the key, as from="10.0.0.0/8" (sshd(8))')

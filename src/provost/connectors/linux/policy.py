@@ -14,7 +14,7 @@ _METHODS = {
 
 
 class Policy:
-    """sshd's effective settings for one user (names as sshd -T prints them), with the user's groups and expiry."""
+    """sshd's settings for one user (names as sshd -T prints them), with the user's groups and expiry."""
 
     def __init__(self, settings: Sequence[tuple[str, str]]) -> None:
         self._settings = settings
@@ -29,30 +29,33 @@ class Policy:
         """
         groups = self._list("groups")
         users_allowed, groups_allowed = self._list("allowusers"), self._list("allowgroups")
-        if self._list("nologin") and username != "root":
-            return "/etc/nologin exists"
-        if _match(self._list("denyusers"), [username]):
-            return "sshd's DenyUsers names it"
-        if users_allowed and not _match(users_allowed, [username]):
-            return "sshd's AllowUsers does not name it"
-        if _match(self._list("denygroups"), groups):
-            return "sshd's DenyGroups names a group of it"
-        if groups_allowed and not _match(groups_allowed, groups):
-            return "sshd's AllowGroups names no group of it"
-        if any("," in chain for chain in self._list("authenticationmethods")):
-            return "sshd's AuthenticationMethods asks for more than one secret"
-        root = self._list("permitrootlogin")
-        if username == "root" and (
-            "no" in root or (secret_type is SecretType.PASSWORD and root and "yes" not in root)
-        ):
-            return f"sshd's PermitRootLogin is {root[0]}"
         methods = [self._list(name) for name in _METHODS[secret_type]]
-        if all(method == ["no"] for method in methods):
-            return f"sshd takes no {secret_type} for it"
-        expires = self._list("expires")
-        if expires and expires[0].isdigit() and int(expires[0]) <= time.time() // _SECONDS_PER_DAY:
-            return "the account has expired"
-        return ""
+        is_root = username == "root"
+        root_logins = self._list("permitrootlogin") if is_root else []
+        bars = (
+            (not is_root and self._list("nologin"), "/etc/nologin exists"),
+            (_match(self._list("denyusers"), [username]), "sshd's DenyUsers names it"),
+            (users_allowed and not _match(users_allowed, [username]), "sshd's AllowUsers does not name it"),
+            (_match(self._list("denygroups"), groups), "sshd's DenyGroups names a group of it"),
+            (groups_allowed and not _match(groups_allowed, groups), "sshd's AllowGroups names no group of it"),
+            (
+                any("," in chain for chain in self._list("authenticationmethods")),
+                "sshd's AuthenticationMethods asks for more than one secret",
+            ),
+            (root_logins == ["no"], "sshd's PermitRootLogin is no"),
+            (
+                secret_type is SecretType.PASSWORD and root_logins not in ([], ["yes"], ["no"]),
+                "sshd's PermitRootLogin takes no password",
+            ),
+            (all(method == ["no"] for method in methods), f"sshd takes no {secret_type} for it"),
+            (self._has_expired(), "the account has expired"),
+        )
+        return next((why for holds, why in bars if holds), "")
+
+    def _has_expired(self) -> bool:
+        """Compare with shadow(5)'s day of expiry, in days since 1970."""
+        days = self._list("expires")
+        return bool(days) and days[0].isdigit() and int(days[0]) <= time.time() // _SECONDS_PER_DAY
 
 
 def _match(patterns: list[str], names: list[str]) -> bool:

@@ -70,7 +70,7 @@ p_take_turn() { # wait until no other shell of Provost's is at work here: one wh
         fi
         tries=$((tries + 1))
     done 2>/dev/null
-    trap 'rm -f "$turn"' EXIT
+    trap p_tidy EXIT
 }
 
 # --- looking -----------------------------------------------------------------------------------------------------
@@ -447,12 +447,14 @@ p_end() { # the answer; what was made for a change that failed is taken away aga
         say answer "$index" "$failed" "$detail (and the unfinished account stayed: $(one_line "$output"))"
         return 0
     fi
-    if [ -n "$made" ] || [ -n "$began" ]; then rm -f "$creating/$user"; fi
+    # What goes on with a creation that was cut off, and fails, leaves it as unfinished as it was: the note stays.
+    if [ -n "$made" ] || { [ -n "$began" ] && [ -z "$failed" ]; }; then rm -f "$creating/$user"; fi
     if [ -n "$failed" ]; then say answer "$index" "$failed" "$detail"; else say answer "$index" ok; fi
 }
 
-p_tidy() { # after the last change
-    rmdir "$creating" "${creating%/*}" 2>/dev/null
-}
+p_tidy() { # as the shell ends
+    [ ! -d "$creating" ] || rmdir "$creating" "${creating%/*}"
+    rm -f "$turn"
+} 2>/dev/null
 
 while IFS= read -r command_line; do eval "$command_line"; done

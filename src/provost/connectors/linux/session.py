@@ -20,7 +20,7 @@ from provost.core.secrets import Secret
 class LinuxSession:
     """One connection and one remote shell, as root."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what a session is made of
         self,
         *,
         target: Target,
@@ -47,7 +47,7 @@ class LinuxSession:
             match await self._shell.read_answer():
                 case ["seen", name, "unknown", *rest]:
                     seen[name] = LookupFailed(
-                        f"{self._target.asset} cannot tell whether {name} exists: {' '.join(rest)} does not answer."
+                        f"{self._target.asset} cannot tell whether {name} exists: {' '.join(rest)} is silent."
                     )
                 case ["seen", name, presence]:
                     seen[name] = Presence(presence)
@@ -71,7 +71,6 @@ class LinuxSession:
                 yield Applied(change.username, error)
             else:
                 sent.append(index)
-        self._shell.send(quote_command("p_tidy"))
         for _ in sent:
             match await self._shell.read_answer():
                 case ["answer", number, "ok"]:
@@ -82,9 +81,9 @@ class LinuxSession:
                     yield Applied(changes[int(number)].username, ChangeUnknown(" ".join(rest), code=code))
 
     async def verify(self, username: str, secret: Secret) -> Verification:
-        """Log in afresh; a refusal that the host's own policy explains says nothing about the secret."""
+        """Log in afresh; a failure that the host's own policy explains says nothing about the secret."""
         told = await self._routes.verify(self._target, username, secret, self._timeouts)
-        if told.verdict is not Verdict.REJECTED:
+        if told.verdict is Verdict.ACCEPTED or told.reason == "no_private_half":
             return told
         try:
             async with asyncio.timeout(self._timeouts.command), self._asking:

@@ -1,6 +1,7 @@
 """One remote shell per host: a POSIX sh as root that runs remote.sh's functions, fed and read by lines."""
 
 import asyncio
+import re
 import secrets
 import shlex
 from functools import cache
@@ -16,6 +17,7 @@ from provost.core.model import Become
 # Understood alike by every login shell that sshd may hand it to: no backslash, no exclamation mark, no newline.
 # The first line is remote.sh itself, escaped for printf's %b; it goes on reading lines by itself.
 _LOOP = 'while IFS= read -r l; do eval "$(printf %b "$l")"; done'
+_PROMPT = re.compile("provost-prompt-[0-9a-f]+")
 _NOISE_LIMIT = 1 << 20
 _MESSAGE_LIMIT = 4000
 
@@ -86,7 +88,7 @@ class Shell:
         return shell
 
     async def _become(self, login: Login, prompt: bytes, ready: bytes) -> None:
-        """Answer the prompt of sudo or su, once, and only when it asks: an unasked password would be a command."""
+        """Answer the prompt of sudo or su, once and if it asks: an unasked password would be a command."""
         started = asyncio.create_task(self._read_until(ready))
         asked = 0
         try:
@@ -121,14 +123,15 @@ class Shell:
         words = await self.read_answer()
         if words[:1] == ["busy"]:
             raise Unreachable(
-                f"Another shell of Provost's (process {words[-1]}) is at work on {self._asset}.", code="host_busy"
+                f"Another shell of Provost's (process {words[-1]}) is at work on {self._asset}.",
+                code="host_busy",
             )
         if len(words) != 4 or words[0] != "hello":  # noqa: PLR2004  # hello UID BUILTIN TOOLS
             raise TargetError(f"{self._asset}'s shell gave no sense.", code="shell_failed")
         if words[1] != "0":
             raise LoginRefused(
-                f"{login.username} on {self._asset} is not root (uid {words[1]}), and its become is {login.become}: "
-                f"set it to sudo or su.",
+                f"{login.username} on {self._asset} is not root (uid {words[1]}), with become {login.become}. "
+                "Set it to sudo or su.",
                 code="not_root",
             )
         self.hides_secrets = words[2] == "yes"
@@ -180,8 +183,8 @@ class Shell:
 
     def take_errors(self) -> str:
         """Return what the host printed to standard error, for a message to the operator."""
-        lines = self._errors.decode(errors="replace").splitlines()
-        return " ".join(line.strip() for line in lines if "provost-prompt-" not in line)[:400].rstrip(". ")
+        text = _PROMPT.sub("", self._errors.decode(errors="replace"))
+        return " ".join(text.split())[:400].rstrip(". ")
 
     def close(self) -> None:
         """End the shell."""

@@ -20,16 +20,17 @@ LEASE: Final = timedelta(seconds=60)
 
 @cache
 def name_owner() -> str:
-    """Return what names this process and no other: machine, boot, process id and the time that it started."""
-    return f"{_name_machine()}:{os.getpid()}:{_read_start(os.getpid())}"
+    """Return what names this process and no other: machine, boot, process namespace, process id and start."""
+    return "/".join([*_name_place(), str(os.getpid()), _read_start(os.getpid())])
 
 
 def is_gone(owner: str) -> bool:
     """Tell whether an owner has certainly ended. Of another machine's process nothing is known."""
-    machine, _, process = owner.rpartition(":")[0].rpartition(":")
-    if machine != _name_machine():
-        return False
-    return _read_start(int(process)) != owner.rpartition(":")[2]
+    machine, boot, namespace, process, started = owner.split("/")
+    here = _name_place()
+    if (machine, boot, namespace) == here:
+        return _read_start(int(process)) != started
+    return machine == here[0] and boot != here[1]
 
 
 def acquire_locks(*, run_id: UUID, asset_ids: Sequence[int]) -> set[int]:
@@ -74,9 +75,14 @@ def release_locks(*, run_id: UUID, asset_ids: Sequence[int] | None = None) -> No
 
 
 @cache
-def _name_machine() -> str:
+def _name_place() -> tuple[str, str, str]:
+    """Return the machine, its present boot, and this process's namespace of process ids."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return f"{socket.gethostname()}:{boot}"
+    try:
+        machine = Path("/etc/machine-id").read_text().strip()
+    except FileNotFoundError:
+        machine = ""
+    return f"{socket.gethostname()}.{machine}", boot, Path("/proc/self/ns/pid").readlink().name
 
 
 def _read_start(process: int) -> str:

@@ -10,21 +10,23 @@ from django.db.models import Count
 from django.utils import timezone
 
 from provost.core.errors import NotFound, Refused
-from provost.core.model import Status
+from provost.core.model import Status, Strategy
 from provost.core.push import PushSpec
 from provost.core.secrets import Secret
 from provost.server.models import Record, Run
 from provost.server.models.runs import RunState
 from provost.server.services import secrets
 from provost.server.services.expansion import Expansion, expand
-from provost.server.services.locks import is_gone, name_owner
+from provost.server.services.locks import LEASE, is_gone, name_owner
 from provost.server.services.recording import settle_unfinished
 
 FINE = frozenset({Status.SUCCEEDED, Status.UNCHANGED})
 """Statuses that leave nothing to do."""
 
+_SILENCE = 10 * LEASE
 _ALIVE = frozenset({RunState.QUEUED, RunState.RUNNING})
-_SETTLED_WELL = {*FINE, Status.UNVERIFIED}
+SETTLED_WELL = FINE | {Status.UNVERIFIED}
+"""Statuses that a retry leaves alone."""
 
 
 def create_push(*, spec: PushSpec, specified: Secret | None) -> Run:
@@ -60,7 +62,13 @@ def create_retry(*, run: Run) -> Run:
     """
     if run.state in _ALIVE:
         raise Refused(f"Run {run.id} is not over yet.", code="run_not_over")
-    again = run.records.exclude(status__in=_SETTLED_WELL).exclude(asset=None)
+    spec, specified = read_spec(run=run)
+    if specified is None and spec.strategy is Strategy.SPECIFIED:
+        raise Refused(
+            f"Provost no longer holds the secret of run {run.id}: retry its latest retry, or push anew.",
+            code="secret_not_held",
+        )
+    again = run.records.exclude(status__in=SETTLED_WELL).exclude(asset=None)
     with transaction.atomic():
         retry = Run.objects.create(action=run.action, spec=run.spec, owner=name_owner())
         made = Record.objects.bulk_create(
@@ -80,8 +88,8 @@ def create_retry(*, run: Run) -> Run:
             raise Refused(
                 f"Every record of run {run.id} ended well: there is nothing to retry.", code="no_retry"
             )
-        specified = secrets.read_specified(run_id=run.id)
         if specified is not None:
+            secrets.drop_specified(run_id=run.id)
             secrets.hold_specified(run_id=retry.id, secret=specified)
     return retry
 
@@ -142,7 +150,8 @@ def request_cancel(*, run: Run) -> None:
 def settle_interrupted() -> None:
     """Close the runs whose process has ended without closing them. Their secrets stay pending."""
     for run in Run.objects.filter(state__in=_ALIVE):
-        if not is_gone(run.owner):
+        silent = run.heartbeat is not None and run.heartbeat < timezone.now() - _SILENCE
+        if not (silent or is_gone(run.owner)):
             continue
         with transaction.atomic():
             settle_unfinished(

@@ -12,7 +12,7 @@ from provost.core.job import Job, Staged, Target, Wanted
 from provost.core.keys import KeyAlgorithm
 from provost.core.model import SecretType
 from provost.core.push import PushSpec
-from provost.core.secrets import Password, Secret
+from provost.core.secrets import Password, Secret, SshKey
 from provost.server.models import Account
 from provost.server.services import secrets
 from provost.server.services.assets import build_targets
@@ -123,6 +123,9 @@ def _read_places(usernames: Mapping[int, Sequence[str]], secret_type: SecretType
 
 
 def _is_usable(secret: Secret, spec: PushSpec, specified: Secret | None) -> bool:
+    if isinstance(specified, SshKey):
+        # The same private key may be written in several ways.
+        return isinstance(secret, SshKey) and secret.public == specified.public
     if specified is not None:
         return secret == specified
     if isinstance(secret, Password):
