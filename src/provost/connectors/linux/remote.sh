@@ -8,6 +8,7 @@
 # Answers are lines that begin with the mark that the first command gave.
 
 set +x
+# A variable that came from the environment goes on to every program, whatever is put into it here.
 unset ENV BASH_ENV CDPATH
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin
 LC_ALL=C

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final, ParamSpec, TypeVar
 from uuid import UUID
@@ -36,6 +36,7 @@ T = TypeVar("T")
 
 _STAGED_AT_ONCE: Final = 200
 _POLL: Final = 2.0
+_BATCH_SECONDS: Final = 0.2
 _LOCK_POLL: Final = 0.5
 _LOCK_PATIENCE: Final = 600.0
 
@@ -181,7 +182,8 @@ class _Work:
         self._parameters = parameters
         self._clerk = clerk
         self._control = control
-        self._unrecorded: asyncio.Queue[HostKeySeen | Settled | None] = asyncio.Queue()
+        self._unrecorded: asyncio.Queue[HostKeySeen | Settled] = asyncio.Queue()
+        self._over = asyncio.Event()
 
     async def run(self, observe: Observer) -> None:
         recorder = asyncio.create_task(self._record())
@@ -195,7 +197,7 @@ class _Work:
                     observe(event)
         finally:
             heart.cancel()
-            self._unrecorded.put_nowait(None)
+            self._over.set()
             await recorder
 
     async def _feed(self) -> AsyncGenerator[Job, None]:
@@ -259,15 +261,14 @@ class _Work:
         record_outcomes(run_id=self._run_id, secret_type=self._spec.secret_type, outcomes=outcomes)
 
     async def _record(self) -> None:
-        """Write down what has come while the last write was on its way, until None comes."""
-        over = False
-        while not over:
-            events = [await self._unrecorded.get()]
-            while not self._unrecorded.empty():
-                events.append(self._unrecorded.get_nowait())
-            over = None in events
+        """Write down what has come, a batch at a time, until the run is over."""
+        while not (self._over.is_set() and self._unrecorded.empty()):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._over.wait(), _BATCH_SECONDS)
+            events = [self._unrecorded.get_nowait() for _ in range(self._unrecorded.qsize())]
             try:
-                await self._clerk.do(self._write, [event for event in events if event is not None])
+                if events:
+                    await self._clerk.do(self._write, events)
             except BaseException:
                 self._control.cancel.set()
                 raise
