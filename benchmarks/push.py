@@ -1,8 +1,8 @@
 """One new password account on each of 50 real hosts: Provost, a bare asyncssh floor, one Ansible `user` task.
 
 All run against the same hosts in turn, round after round; figures are medians, ratios are taken by round.
-Provost and the floor prove each account by a login.  Ansible does not, so Provost without that proof stands beside
-it; Ansible runs once as a playbook is by default, with facts gathered, and once in its leanest form, without.
+Provost and the floor prove each account by a login.  Ansible does not, so Provost without that proof stands
+beside it; Ansible runs once as a playbook is by default, with facts gathered, and once in its leanest form.
 """
 
 import json
@@ -173,9 +173,7 @@ def main() -> None:
         ):
             faster = statistics.median(b.wall / a.wall for a, b in zip(alls[mine], alls[rival], strict=True))
             print(f"{mine} is {faster:.1f} times faster than {rival}.")
-        print(
-            f"Beyond start-up, Provost's CPU per account is {each['provost'] / each['floor']:.2f} times the floor's."
-        )
+        print(f"Beyond start-up, CPU per account is {each['provost'] / each['floor']:.2f} times the floor's.")
         print(f"Ten accounts on one host take {tenfold:.2f} times the wall time of one.")
 
 

@@ -54,7 +54,7 @@ WATCH = r"""#!/usr/bin/perl
 open my $seen, ">>", "/run/seen";
 for my $name ("cmdline", "environ") { open my $text, "<", "/proc/$$/$name"; print $seen <$text>; }
 close $seen;
-$0 =~ m|([^/]+)$|;
+$0 =~ m{([^/]+)\z};
 exec "/usr/lib/real/$1", @ARGV;
 """
 

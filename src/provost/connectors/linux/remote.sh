@@ -7,9 +7,9 @@
 #
 # Answers are lines that begin with the mark that the first command gave.
 
-set +x
+set +avx
 # A variable that came from the environment goes on to every program, whatever is put into it here.
-unset ENV BASH_ENV CDPATH
+unset ENV BASH_ENV CDPATH secret output detail before found entry
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin
 LC_ALL=C
 export PATH LC_ALL
