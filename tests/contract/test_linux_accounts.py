@@ -102,7 +102,7 @@ async def test_a_password_that_the_host_refuses(host, aim_at, push):
     """A host's password policy is final: nothing is set, and a created account is taken away again."""
     host.run(
         "useradd -m known; echo known:before | chpasswd; "
-        "printf '#!/bin/sh\\ncat >/dev/null\\necho BAD PASSWORD: too simple >&2\\nexit 1\\n' > /usr/sbin/chpasswd"
+        "printf '#!/bin/sh\\ncat >/dev/null\\necho BAD: too simple >&2\\nexit 1\\n' > /usr/sbin/chpasswd"
     )
     hash_before = host.run("getent shadow known").stdout
     outcomes = await push(aim_at(host), "alice", "known", secret=SECRET)

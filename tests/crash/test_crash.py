@@ -25,8 +25,8 @@ PROVOST = Path(sys.executable).parent / "provost"
 BY_HAND = "made-by-hand-1"
 IN_LIST = "what-the-list-says-2"
 BOUNDARIES = (
-    "before-stage", "after-stage", "connected", "observed", "half-a-secret-sent", "all-sent", "answered", "verified",
-    "before-record", "inside-record", "after-record", "before-finish",
+    "before-stage", "after-stage", "connected", "observed", "half-a-secret-sent", "all-sent", "answered",
+    "verified", "before-record", "inside-record", "after-record", "before-finish",
 )  # fmt: skip
 BATCH = 20
 ROWS = ("create", "adopt", "restore", "leave")
@@ -60,7 +60,7 @@ class Scene:
         return {row: f"{row}-{secret_type[:3]}{self.used}" for row in ROWS}
 
     def _make_accounts(self, count: int) -> None:
-        """Make accounts for `count` tests, of both types: a program run for each would take most of the time."""
+        """Make accounts for `count` tests, of both types: a program run for each would take too long."""
         kinds = {"password": {"password": IN_LIST}, "ssh_key": {"key_file": str(self.home / "key")}}
         key = asyncssh.generate_private_key("ssh-ed25519").export_private_key().decode()
         (self.home / "key").write_text(key)
@@ -148,7 +148,7 @@ async def log_in(host: Host, username: str, secret_type: str, text: str) -> bool
 
 
 async def check_none_lost(scene: Scene, names: dict[str, str], secret_type: str) -> None:
-    """Right after the kill: an account that can be used at all is opened by a stored secret, or by its old one."""
+    """Right after the kill: an account that can be used at all opens to a stored secret, or to its old one."""
     stored = scene.read_stored()
     for host in scene.hosts:
         for row, name in names.items():

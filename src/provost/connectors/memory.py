@@ -96,7 +96,7 @@ class MemoryConnector:
     """The kind `memory`."""
 
     kind = "memory"
-    default_port = 0
+    default_port = 1
     secret_types = frozenset(SecretType)
     options: type[BaseModel] = Options
     parameters: type[BaseModel] = Parameters

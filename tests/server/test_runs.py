@@ -1,0 +1,343 @@
+"""Runs over the in-memory kind: what is staged, recorded, promoted, kept and discarded, on both databases."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from provost.connectors import memory
+from provost.core.errors import NotFound, Refused, Unreachable
+from provost.core.model import SecretState, SecretType
+from provost.core.passwords import PasswordRules
+from provost.core.push import PushSpec
+from provost.core.secrets import Password
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+@pytest.fixture(autouse=True)
+def hosts():
+    """The hosts in memory, which every test finds empty."""
+    memory.HOSTS.clear()
+    yield memory.HOSTS
+    memory.HOSTS.clear()
+
+
+def add_assets(*names, node="/all", privileged=True):
+    from provost.server.models import Account
+    from provost.server.services import secrets
+    from provost.server.services.assets import add_asset
+    from provost.server.services.checks import AssetFields
+
+    for name in names:
+        asset = add_asset(fields=AssetFields(name, "memory", name, nodes=(node,)))
+        if privileged:
+            account = Account.objects.create(asset=asset, username="root", privileged=True)
+            secrets.set_current(secrets=[(account.id, Password("roots"))])
+
+
+def describe(*usernames, **fields):
+    fields.setdefault("nodes", ("/all",))
+    return PushSpec(usernames=usernames or ("alice",), **{"secret_type": SecretType.PASSWORD, **fields})
+
+
+def push(spec, specified=None, control=None):
+    """Push and return the records by (asset, username)."""
+    from provost.server.services.runs import create_push
+
+    return work_off(create_push(spec=spec, specified=specified), control)
+
+
+def work_off(run, control=None):
+    from provost.server.services.execution import Control, execute
+
+    asyncio.run(execute(run=run, control=control or Control(), observe=lambda _: None))
+    return {(record.asset_name, record.username): record for record in run.records.all()}
+
+
+def find_account(asset, username="alice"):
+    from provost.server.models import Account
+
+    return Account.objects.filter(asset__name=asset, username=username).first()
+
+
+def list_states(asset, username="alice"):
+    from provost.server.services.secrets import history
+
+    account = find_account(asset, username)
+    return sorted(version.state.value for version in history(account_id=account.id)) if account else None
+
+
+def fail_once(step, error):
+    """A script that raises once at a step."""
+    left = [error]
+
+    async def script(at, username):
+        if at is step and left and username != "root":
+            raise left.pop()
+
+    return script
+
+
+def test_success_enters_the_list(hosts):
+    """A created account is in the list with the secret that is on the target, and known as Provost's own."""
+    add_assets("db1", "db2")
+    records = push(describe("alice", "bob"))
+    assert {(record.decision, record.status) for record in records.values()} == {("create", "succeeded")}
+    from provost.server.services.secrets import read_current
+
+    texts = set()
+    for asset, username in records:
+        account = find_account(asset, username)
+        assert account.listed_at is not None
+        assert account.created_by_provost
+        current = read_current(account_ids=[account.id])[account.id][SecretType.PASSWORD]
+        assert hosts[asset].accounts[username].password == current.text
+        texts.add(current.text)
+    assert len(texts) == 4, "every account has a password of its own"
+
+
+@pytest.mark.parametrize("step", [memory.Step.OPEN, memory.Step.OBSERVE])
+def test_failure_leaves_nothing(hosts, step):
+    """A push that certainly set nothing leaves no account and no secret, and the next one gets it right."""
+    add_assets("db1")
+
+    async def down(at, _username):
+        if at is step:
+            raise Unreachable("down")
+
+    hosts["db1"] = memory.Host(script=down)
+    record = push(describe(connect_timeout=1))["db1", "alice"]
+    assert record.status == "failed"
+    assert find_account("db1") is None
+    hosts["db1"].script = memory.behave
+    assert push(describe())["db1", "alice"].status == "succeeded"
+
+
+@pytest.mark.parametrize("was_set", [True, False])
+def test_uncertainty_keeps_the_secret(hosts, was_set):
+    """An answer that never came keeps the pending secret, unlisted; the next push finds out and settles it."""
+    add_assets("db1")
+    step = memory.Step.ANSWER if was_set else memory.Step.SET
+    hosts["db1"] = memory.Host(
+        accounts={"alice": memory.Account(password="old")}, script=fail_once(step, Unreachable("cut"))
+    )
+    record = push(describe())["db1", "alice"]
+    assert (record.decision, record.status) == ("adopt", "uncertain")
+    assert list_states("db1") == ["pending"]
+    assert find_account("db1").listed_at is None
+    again = push(describe())["db1", "alice"]
+    if was_set:
+        assert (again.decision, again.status, again.reason) == ("leave", "unchanged", "settled")
+    else:
+        assert (again.decision, again.status) == ("adopt", "succeeded")
+    assert list_states("db1") == ["current"], "the same staged secret was used again"
+
+
+def test_a_pending_secret_that_breaks_the_rules_is_not_used_again(hosts):
+    """Other rules stage another secret; the one that was left is probed, then retired."""
+    add_assets("db1")
+    hosts["db1"] = memory.Host(
+        accounts={"alice": memory.Account()}, script=fail_once(memory.Step.SET, Unreachable("cut"))
+    )
+    push(describe())
+    record = push(describe(rules=PasswordRules(length=40)))["db1", "alice"]
+    assert record.status == "succeeded"
+    assert len(hosts["db1"].accounts["alice"].password) == 40
+    assert list_states("db1") == ["current", "retired"]
+
+
+def test_restore_uses_the_listed_secret(hosts):
+    """An account that is in the list only comes back with the secret that the list holds; nothing is staged."""
+    add_assets("db1")
+    push(describe())
+    password = hosts["db1"].accounts.pop("alice").password
+    record = push(describe(), Password("another"))["db1", "alice"]
+    assert (record.decision, record.status) == ("restore", "succeeded")
+    assert hosts["db1"].accounts["alice"].password == password
+    assert list_states("db1") == ["current"]
+
+
+def test_skipped_assets_get_no_secret(hosts):
+    """Without a privileged account nothing is contacted and nothing staged."""
+    add_assets("db1", privileged=False)
+    record = push(describe())["db1", "alice"]
+    assert (record.decision, record.status, record.reason) == (None, "skipped", "no_privileged_account")
+    assert find_account("db1") is None
+    assert not hosts
+
+
+def test_an_asset_in_two_nodes_counts_once():
+    """Nodes overlap, assets are named twice: one record for each account."""
+    from provost.server.models import Asset
+    from provost.server.services.nodes import ensure_nodes
+
+    add_assets("db1")
+    Asset.objects.get(name="db1").nodes.add(ensure_nodes(paths=["/all/more"])["/all/more"])
+    assert len(push(describe("alice", "alice", assets=("db1",), nodes=("/all", "/all/more")))) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"nodes": (), "assets": ()}, "no_assets"),
+        ({"nodes": ("/nosuch",)}, "node_not_found"),
+        ({"assets": ("nosuch",)}, "asset_not_found"),
+        ({"rules": PasswordRules(length=4)}, "rules_impossible"),
+        ({"parameters": {"shell": "/bin/sh"}}, "parameter_refused"),
+        ({"usernames": ("",)}, "username_refused"),
+        ({"usernames": ()}, "no_accounts"),
+    ],
+)
+def test_bad_input_is_refused_before_a_run_is_made(fields, code):
+    """What cannot work leaves no run behind."""
+    from provost.server.models import Run
+    from provost.server.services.runs import create_push
+
+    add_assets("db1")
+    with pytest.raises((Refused, NotFound)) as caught:
+        create_push(spec=describe().model_copy(update=fields), specified=None)
+    assert caught.value.code == code
+    assert not Run.objects.exists()
+
+
+def test_retry_does_what_did_not_end_well(hosts):
+    """A retry holds the failed records alone, and takes the specified secret along with it."""
+    from provost.server.models import Run
+    from provost.server.services.runs import create_retry
+
+    add_assets("db1", "db2")
+
+    async def down(_at, _username):
+        raise Unreachable("down")
+
+    hosts["db2"] = memory.Host(script=down)
+    push(describe(connect_timeout=1, strategy="specified"), Password("the operators own"))
+    hosts["db2"].script = memory.behave
+    first = Run.objects.get()
+    retry = create_retry(run=first)
+    records = work_off(retry)
+    assert {place: record.status for place, record in records.items()} == {("db2", "alice"): "succeeded"}
+    assert hosts["db2"].accounts["alice"].password == "the operators own"
+    for run, code in ((first, "secret_not_held"), (retry, "secret_not_held")):
+        with pytest.raises(Refused) as caught:
+            create_retry(run=run)
+        assert caught.value.code == code
+
+
+def test_cancelling_settles_every_record():
+    """A run that is cancelled before it begins contacts nothing and leaves no secret."""
+    from provost.server.models import Run
+    from provost.server.services.execution import Control
+
+    add_assets("db1", "db2")
+    control = Control()
+    control.cancel.set()
+    records = push(describe(), control=control)
+    assert {record.status for record in records.values()} == {"cancelled"}
+    assert Run.objects.get().state == "cancelled"
+    assert find_account("db1") is None
+
+
+def test_a_request_to_cancel_is_heard(hosts):
+    """Another process asks; what has begun is finished, the rest is cancelled."""
+    from django.db import connections
+
+    from provost.server.services.runs import create_push, request_cancel
+
+    add_assets("db1", "db2")
+    run = create_push(spec=describe(concurrency=1), specified=None)
+
+    def ask():
+        request_cancel(run=type(run)(id=run.id, state="running"))
+        connections.close_all()
+
+    async def slow(at, _username):
+        if at is memory.Step.SET:
+            await asyncio.to_thread(ask)
+            await asyncio.sleep(3)
+
+    hosts["db1"] = memory.Host(script=slow)
+    records = work_off(run)
+    assert records["db1", "alice"].status == "succeeded"
+    assert records["db2", "alice"].status == "cancelled"
+
+
+def test_a_run_whose_process_is_gone_is_closed():
+    """Its records become uncertain, its locks are taken over, and its pending secrets are kept."""
+    from provost.server.models import AssetLock, Run
+    from provost.server.services.locks import acquire_locks, name_owner
+    from provost.server.services.runs import create_push, list_runs
+    from provost.server.services.staging import stage_jobs
+
+    add_assets("db1")
+    run = create_push(spec=describe(), specified=None)
+    acquire_locks(run_id=run.id, asset_ids=[find_account("db1", "root").asset_id])
+    stage_jobs(
+        run_id=run.id,
+        spec=describe(),
+        specified=None,
+        parameters={"memory": memory.Parameters()},
+        usernames={find_account("db1", "root").asset_id: ["alice"]},
+    )
+    gone = name_owner().rpartition("/")[0] + "/0"
+    Run.objects.update(state="running", owner=gone)
+    AssetLock.objects.update(owner=gone)
+    assert list_runs()[0].state == "interrupted"
+    assert [record.status for record in run.records.all()] == ["uncertain"]
+    assert list_states("db1") == ["pending"]
+    assert push(describe())["db1", "alice"].status == "succeeded"
+
+
+def test_an_asset_is_worked_on_by_one_run_at_a_time():
+    """A lock of a living owner is respected until it is released or its lease is over."""
+    from django.utils import timezone
+
+    from provost.server.models import AssetLock
+    from provost.server.services.locks import acquire_locks, release_locks
+    from provost.server.services.runs import create_push
+
+    add_assets("db1", "db2")
+    ids = [find_account(name, "root").asset_id for name in ("db1", "db2")]
+    one, two = (create_push(spec=describe(), specified=None) for _ in range(2))
+    assert acquire_locks(run_id=one.id, asset_ids=ids[:1]) == {ids[0]}
+    assert acquire_locks(run_id=two.id, asset_ids=ids) == {ids[1]}
+    release_locks(run_id=one.id)
+    assert acquire_locks(run_id=two.id, asset_ids=ids) == set(ids)
+    AssetLock.objects.update(expires=timezone.now() - timedelta(seconds=1))
+    assert acquire_locks(run_id=one.id, asset_ids=ids) == set(ids)
+
+
+def test_a_dry_run_changes_and_stages_nothing(hosts):
+    """The decisions are told; the database and the target stay as they were."""
+    from provost.server.models import Account, Run
+    from provost.server.services.execution import Control, rehearse
+
+    add_assets("db1", "db2")
+    hosts["db2"] = memory.Host(accounts={"alice": memory.Account(password="old")})
+    records = asyncio.run(rehearse(spec=describe(), specified=None, control=Control(), observe=lambda _: None))
+    assert {record.asset_name: record.decision for record in records} == {"db1": "create", "db2": "adopt"}
+    assert not Run.objects.exists()
+    assert {account.username for account in Account.objects.all()} == {"root"}
+    assert hosts["db2"].accounts["alice"].password == "old"
+    assert not hosts["db1"].accounts
+
+
+def test_history_keeps_what_was_retired(hosts):
+    """A secret that a later push replaced can still be read."""
+    from provost.server.services.accounts import find_account as find
+    from provost.server.services.secrets import retire_current
+
+    add_assets("db1")
+    push(describe())
+    before = hosts["db1"].accounts["alice"].password
+    account = find(username="alice", asset="db1")
+    retire_current(account_id=account.id)
+    assert push(describe())["db1", "alice"].decision == "adopt"
+    from provost.server.services.secrets import history, reveal
+
+    assert [version.state for version in history(account_id=account.id)] == [
+        SecretState.CURRENT,
+        SecretState.RETIRED,
+    ]
+    assert reveal(account_id=account.id, secret_type=SecretType.PASSWORD, version=1) == Password(before)
