@@ -2,23 +2,35 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from provost.cli.output import print_json, print_line, print_table
 from provost.server.models import Record, Run
 from provost.server.services.runs import SETTLED_WELL
 
+_SMALL: Final = 100
 
-def print_run(run: Run, records: Sequence[Record], *, as_json: bool) -> None:
-    """Print a run with its records."""
+
+def print_run(run: Run, records: Sequence[Record], *, as_json: bool, whole: bool = False) -> None:
+    """Print a run with its records; of a large one, unless `whole`, those that did not end well.
+
+    A JSON document always holds them all.
+    """
     counts = Counter(record.status or "open" for record in records)
     if as_json:
         print_json(
             {"run": _describe_run(run, counts), "records": [_describe_record(record) for record in records]}
         )
         return
-    _print_record_table(records)
+    shown = records
+    if len(records) > _SMALL and not whole:
+        shown = [record for record in records if record.status not in SETTLED_WELL]
+    if shown:
+        _print_record_table(shown)
+    if len(shown) < len(records):
+        rest = f"{len(records) - len(shown)} records that ended well are not shown."
+        print_line(f"{rest} All of them: provost run show {str(run.id)[:8]}")
     print_line(f"Run {run.id} is {run.state}: {_sum_up(counts)}.")
     if any(status not in SETTLED_WELL for status in counts):
         print_line(f"To do again what did not end well: provost run retry {str(run.id)[:8]}")

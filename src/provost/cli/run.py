@@ -37,7 +37,7 @@ def show(run_id: _Id, as_json: AsJson = False) -> None:
     from provost.server.services.runs import find_run, list_records
 
     run = find_run(run_id=run_id)
-    print_run(run, list_records(run=run), as_json=as_json)
+    print_run(run, list_records(run=run), as_json=as_json, whole=True)
 
 
 @app.command()
