@@ -55,7 +55,7 @@ async def test_key_options(host, aim_at, push, key):
     """Options stand in front of the key, and sshd obeys them: a key from elsewhere is refused here."""
     outcome = (await push(aim_at(host), "alice", secret=key, key_options='from="192.0.2.1",no-pty'))["alice"]
     assert read_keys(host) == [f'from="192.0.2.1",no-pty {key.public} provost-managed']
-    assert (outcome.status, outcome.reason) == (Status.UNCERTAIN, "login_rejected"), outcome
+    assert (outcome.status, outcome.reason) == (Status.UNVERIFIED, "key_options_forbid"), outcome
 
 
 async def test_a_public_key_alone(host, aim_at, push, key):

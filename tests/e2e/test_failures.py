@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from math import inf
 
 import pytest
-from tests.e2e.conftest import Records, Vault, check_logins, list_push_words, log_in, read_records
+from tests.e2e.conftest import (
+    Records,
+    Vault,
+    check_logins,
+    list_push_words,
+    log_in,
+    read_records,
+    wait_for_silence,
+)
 
 from provost.lab import Host, Lab
 
@@ -225,10 +233,13 @@ async def test_a_connection_that_breaks(farm: list[Host], vault: Vault) -> None:
     await check_logins(vault, farm, usernames)
 
 
-def wait_for_chpasswd(host: Host, *, there: bool) -> None:
-    """Return when a chpasswd runs on the host, or none does."""
-    while (host.run("pgrep -f /usr/sbin/chpasswd", check=False).returncode == 0) != there:
+def kill_during_chpasswd(vault: Vault, host: Host, words: list[str]) -> None:
+    """Start a push, and kill it while the host sets the first password."""
+    push = vault.start(*words, stdin="the first secret")
+    while host.run("rm /run/at-work", check=False).returncode:
         time.sleep(0.05)
+    push.kill()
+    push.communicate()
 
 
 async def test_a_shell_that_outlives_its_connection(host: Host, vault: Vault) -> None:
@@ -236,14 +247,15 @@ async def test_a_shell_that_outlives_its_connection(host: Host, vault: Vault) ->
     vault.add(host)
     host.run(
         "mv /usr/sbin/chpasswd /usr/sbin/chpasswd.real; cat > /usr/sbin/chpasswd; chmod 755 /usr/sbin/chpasswd",
-        stdin='#!/bin/sh\nsleep 2\nexec /usr/sbin/chpasswd.real "$@"\n',
+        stdin='#!/bin/sh\ntouch /run/at-work\nsleep 2\nexec /usr/sbin/chpasswd.real "$@"\n',
     )
     words = list_push_words("ann", "ben", to=[host.name], options=["--secret-stdin"])
-    push = vault.start(*words, stdin="the first secret")
-    wait_for_chpasswd(host, there=True)
-    push.kill()
-    push.communicate()
+    kill_during_chpasswd(vault, host, words)
     vault.run(*words, stdin="another secret")
-    wait_for_chpasswd(host, there=False)
-    assert host.run("ls -A /run/provost* /var/lib/provost", check=False).stdout == ""
+    wait_for_silence(host)
+    host.run("rm /run/at-work")
+    assert host.run("ls -A /var/lib").stdout == ""
     await check_logins(vault, [host], ["ann", "ben"])
+    kill_during_chpasswd(vault, host, list_push_words("cid", "dan", to=[host.name], options=["--secret-stdin"]))
+    wait_for_silence(host)
+    assert "dan" not in host.run("cat /etc/passwd").stdout, "it stops at the next account"

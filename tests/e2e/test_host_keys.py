@@ -126,9 +126,8 @@ def certify(host: Host, authority: Path, principal: str) -> None:
     words = ["ssh-keygen", "-q", "-s", authority, "-h", "-I", host.name, "-n", principal, "-V", "-1h:+1h", key]
     subprocess.run(words, check=True)
     certificate = key.with_name(f"{host.name}-cert.pub").read_text()
-    host.run("cat > /etc/ssh/host-cert.pub", stdin=certificate)
-    host.run("grep -q ^HostCertificate /etc/ssh/sshd_config || sed -i '1i HostCertificate /etc/ssh/host-cert.pub' "
-             "/etc/ssh/sshd_config")  # fmt: skip
+    host.run("cat > /etc/ssh/host-cert.pub; sed -i /^HostCertificate/d /etc/ssh/sshd_config", stdin=certificate)
+    host.run("sed -i '1i HostCertificate /etc/ssh/host-cert.pub' /etc/ssh/sshd_config")
     restart_sshd(host)
 
 
@@ -138,7 +137,8 @@ async def test_certificates(host: Host, vault: Vault, authority: Callable[[str],
     ours, theirs = authority("ours"), authority("theirs")
     line = f"@cert-authority {name_address(host)} {ours.with_suffix('.pub').read_text()}"
     strict = make_strict(vault, tmp_path / "known_hosts", line)
-    for signed_by, principal in ((theirs, host.address), (ours, "127.1.255.1")):
+    wrong = ((theirs, host.address, "CA key is not trusted"), (ours, "127.1.255.1", "principal mismatch"))
+    for signed_by, principal, why in wrong:
         certify(host, signed_by, principal)
         for trusting in (
             strict,
@@ -146,6 +146,7 @@ async def test_certificates(host: Host, vault: Vault, authority: Callable[[str],
         ):
             record = trusting.push("ann", to=[host.name], status=1)[host.name, "ann"]
             assert (record["status"], record["reason"]) == ("failed", "host_key_changed"), record
+            assert why in record["message"]
     assert list_attempts(host) == []
     certify(host, ours, host.address)
     strict.push("ann", to=[host.name])

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +17,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from tests.conftest import do_without
 from tests.e2e.conftest import Vault, count_connections, list_push_words, log_in
 
 from provost import engine
@@ -338,6 +340,8 @@ def test_a_file_of_what_cannot_be(target_host: Host, target_vault: Vault) -> Non
 
 async def test_passwords_that_can_be(target_host: Host, target_vault: Vault) -> None:
     """Each is set exactly, from the list or from standard input, as two clients prove."""
+    if not shutil.which("sshpass"):
+        do_without("The stock client takes passwords by sshpass: scripts/packages sshpass")
     wanted = {f"pass{number}": text for number, text in enumerate(TAKEN_PASSWORDS)}
     file = target_vault.home / "passwords.yaml"
     rows = [{"username": name, "asset": target_host.name, "password": text} for name, text in wanted.items()]

@@ -158,7 +158,7 @@ def prepare_hosts(lab: Lab, vault: Vault) -> dict[str, Host]:
         "sudo": [{**admin, "become": "sudo"}],
         "su": [{**admin, "become": "su"}, {**root, "privileged": False}],
         "root": [root],
-        "tells-all": [root],
+        "tells-all": [{**root, "password": None, "key_file": str(lab.root_key)}],
         "wrong-password": [{**root, "password": WRONG}],
         "wrong-sudo": [{**admin, "become": "sudo"}],
     }
@@ -223,6 +223,9 @@ def watched(
         records[username] = read_records(done.stdout)
         shown = loud.run("run", "show", json.loads(done.stdout)["run"]["id"])
         texts[f"table of {username}"] = f"{shown.stdout}{shown.stderr}".encode()
+    words = list_push_words("none", to=fine, secret_type="ssh_key", options=pushes["keyfile"][2])
+    refused = loud.run(*words, stdin=WRONG, status=2)
+    texts["output of a wrong passphrase"] = f"{refused.stdout}{refused.stderr}".encode()
     watch.end()
     secrets = list_secrets(vault, hosts)
     texts["log"] = log.read_bytes()
@@ -235,6 +238,7 @@ def watched(
 def list_secrets(vault: Vault, hosts: Mapping[str, Host]) -> dict[str, str]:
     """Return every secret that the pushes had to do with: those made by Provost are read afterwards."""
     secrets = {"admin": ADMIN, "specified": SPECIFIED, "passphrase": PASSPHRASE, "wrong": WRONG}
+    secrets["root's key"] = pick_line(hosts["tells-all"].root_key)
     secrets |= {f"root of {name}": host.root_password for name, host in hosts.items()}
     secrets["private key"] = pick_line(KEY.private)
     for (asset, username), password in vault.read_passwords().items():
@@ -263,7 +267,7 @@ def test_what_was_pushed(watched: Watched) -> None:
         "wrong-password": ["privileged_login_refused"] * 2,
         "wrong-sudo": ["become_refused"] * 2,
     }
-    assert len(watched.secrets) == 4 + 6 + 1 + 3 + 3
+    assert len(watched.secrets) == 4 + 1 + 6 + 1 + 3 + 3
 
 
 def test_processes(watched: Watched) -> None:

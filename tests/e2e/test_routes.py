@@ -53,7 +53,7 @@ def count_logins(host: Host, username: str) -> int:
 
 
 async def test_gateways_behind_gateways(chain: Chain) -> None:
-    """Work and verification both go through the chain; each gateway is entered once, and all keys are pinned."""
+    """Work and verification go through the chain, each gateway is entered once, and all keys are pinned."""
     behind = [chain.inner, chain.innermost]
     records = chain.vault.push("ann", "ben", to=[host.name for host in behind])
     assert {(one["decision"], one["status"]) for one in records.values()} == {("create", "succeeded")}

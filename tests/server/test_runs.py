@@ -219,7 +219,7 @@ def test_retry_does_what_did_not_end_well(hosts):
     records = work_off(retry)
     assert {place: record.status for place, record in records.items()} == {("db2", "alice"): "succeeded"}
     assert hosts["db2"].accounts["alice"].password == "the operators own"
-    for run, code in ((first, "secret_not_held"), (retry, "secret_not_held")):
+    for run, code in ((first, "secret_not_held"), (retry, "no_retry")):
         with pytest.raises(Refused) as caught:
             create_retry(run=run)
         assert caught.value.code == code

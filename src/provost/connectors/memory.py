@@ -211,7 +211,8 @@ class MemorySession:
             self._host.accounts.setdefault(change.username, Account(complete=False))
         await self._host.script(Step.SET, change.username)
         account = self._host.accounts[change.username]
-        account.set_secret(change.secret)
+        for secret in (change.secret, *change.others):
+            account.set_secret(secret)
         account.complete = True
         await self._host.script(Step.ANSWER, change.username)
 

@@ -29,12 +29,16 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One account to create, adopt or restore, with the secret to set. Applied twice, it is applied once."""
+    """One account to create, adopt or restore, with the secret to set. Applied twice, it is applied once.
+
+    `others` are secrets of other types that an account that is created gets as well.
+    """
 
     username: str
     decision: Decision
     secret: Secret
     parameters: BaseModel
+    others: tuple[Secret, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

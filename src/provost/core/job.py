@@ -66,12 +66,14 @@ class Wanted:
     """One account that a job is about.
 
     `current` is the secret that the list holds (None: not in the list, for this secret type).
-    `pending` holds the staged secrets, the one to set first.
+    `pending` holds the staged secrets, the one to set first.  `others` are the list's secrets of other types:
+    an account that is created gets them too, since it counts as being there from then on.
     """
 
     username: str
     current: Secret | None = None
     pending: tuple[Staged, ...] = ()
+    others: tuple[Secret, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

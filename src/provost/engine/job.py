@@ -195,11 +195,11 @@ class Work:
                     username, Status.UNCHANGED, "", f"On {self._asset} and in the list: left as it is."
                 )
             elif wanted.current is not None:
-                changes.append(Change(username, decision, wanted.current, self._job.parameters))
+                changes.append(self._make_change(wanted, decision, wanted.current))
             elif wanted.pending:
                 staged = wanted.pending[0]
                 self._ledger.note(username, decision, staged.id)
-                changes.append(Change(username, decision, staged.secret, self._job.parameters))
+                changes.append(self._make_change(wanted, decision, staged.secret))
             else:
                 logger.error("No secret was staged for %s on %s.", username, self._asset)
                 self._ledger.settle(
@@ -209,6 +209,10 @@ class Work:
                     f"No secret was staged for {username}; report this.",
                 )
         return changes
+
+    def _make_change(self, wanted: Wanted, decision: Decision, secret: Secret) -> Change:
+        others = () if decision is Decision.ADOPT else wanted.others
+        return Change(wanted.username, decision, secret, self._job.parameters, others)
 
     def _settle_dry(self, wanted: Wanted, presence: Presence) -> None:
         if _list_unsettled(wanted, presence):

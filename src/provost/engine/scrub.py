@@ -76,6 +76,7 @@ def collect_secrets(job: Job) -> list[Secret]:
     for wanted in job.wanted:
         secrets.append(wanted.current)
         secrets += [staged.secret for staged in wanted.pending]
+        secrets += wanted.others
     return [secret for secret in secrets if secret is not None]
 
 

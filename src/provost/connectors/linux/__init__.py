@@ -41,6 +41,11 @@ class LinuxConnector:
                 f"letters, digits, dots, _ and -.",
                 code="username_refused",
             )
+        if re.fullmatch(r"[A-Z][A-Z0-9_]*", username):
+            raise Refused(
+                f"{username!r} cannot be a username on Linux: to sudoers(5), a name in capitals is an alias.",
+                code="username_refused",
+            )
 
     def check_secret(self, secret: Secret) -> None:
         """Refuse passwords that chpasswd(8) or a login could not take as they are."""

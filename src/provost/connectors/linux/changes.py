@@ -5,7 +5,7 @@ from provost.connectors.linux.shell import Shell, quote_command
 from provost.core.connector import Change
 from provost.core.errors import ChangeRefused
 from provost.core.model import Decision
-from provost.core.secrets import Password, SshKey
+from provost.core.secrets import Password, Secret, SshKey
 
 KEY_MARK = "provost-managed"
 """The comment of every key that Provost puts into an authorized_keys file."""
@@ -19,8 +19,8 @@ def encode_change(index: int, change: Change, options: LinuxOptions, shell: Shel
     """
     if not isinstance(change.parameters, LinuxParameters):
         raise TypeError(f"parameters of linux are LinuxParameters, not {type(change.parameters).__name__}")
-    parameters, secret = change.parameters, change.secret
-    if isinstance(secret, Password) and not shell.hides_secrets:
+    parameters, secrets = change.parameters, (change.secret, *change.others)
+    if not shell.hides_secrets and any(isinstance(secret, Password) for secret in secrets):
         raise ChangeRefused(
             "The host's /bin/sh has no printf of its own, so a password would show in the process list.",
             code="no_builtin_printf",
@@ -32,20 +32,23 @@ def encode_change(index: int, change: Change, options: LinuxOptions, shell: Shel
         lines.append(
             quote_command("p_sudo", name_sudoers_file(change.username), _write_rule(change, parameters))
         )
-    if isinstance(secret, Password):
-        lines.append(b"p_password\n" + secret.text.encode() + b"\n")
-    else:
-        pattern = options.authorized_keys_file or ""
-        blob = secret.public.split()[1]
-        lines.append(quote_command("p_key", pattern, parameters.key_strategy, blob))
-        lines.append(_write_key_line(secret, parameters).encode() + b"\n")
+    lines += [_encode_secret(secret, parameters, options) for secret in secrets]
     lines.append(quote_command("p_end"))
     return b"".join(lines)
 
 
+def _encode_secret(secret: Secret, parameters: LinuxParameters, options: LinuxOptions) -> bytes:
+    if isinstance(secret, Password):
+        return b"p_password\n" + secret.text.encode() + b"\n"
+    pattern = options.authorized_keys_file or ""
+    blob = secret.public.split()[1]
+    command = quote_command("p_key", pattern, parameters.key_strategy, blob)
+    return command + _write_key_line(secret, parameters).encode() + b"\n"
+
+
 def _encode_creation(change: Change, parameters: LinuxParameters, tools: str) -> list[bytes]:
     home = (parameters.home or "") if parameters.create_home else "-"
-    key_only = isinstance(change.secret, SshKey)
+    key_only = all(isinstance(secret, SshKey) for secret in (change.secret, *change.others))
     if tools == "shadow":
         return [quote_command("p_make", home, *_list_useradd(change.username, parameters, key_only=key_only))]
     if tools == "busybox":

@@ -49,6 +49,10 @@ class Policy:
             ),
             (all(method == ["no"] for method in methods), f"sshd takes no {secret_type} for it"),
             (self._has_expired(), "the account has expired"),
+            (
+                bool(self._list("locked")) and self._list("usepam") == ["no"],
+                "it is locked (! in shadow), and sshd without PAM then takes no login",
+            ),
         )
         return next((why for holds, why in bars if holds), "")
 

@@ -19,12 +19,13 @@ cd / || exit 1
 # Names of accounts whose creation has begun and is not finished; empty, and then absent, when nothing was cut off.
 creating=/var/lib/provost/creating
 
-# A link to the process id of the shell whose turn it is.
+# A link that names the process of the shell whose turn it is.
 turn=/run/provost.pid
 
 say() { printf '%s %s\n' "$mark" "$*"; }
 
-one_line() { printf '%s' "$*" | tr '\n\r\t' '   ' | cut -c 1-400; }
+# Longer than any message that is shown: secrets are taken out of it first, and half a secret could not be.
+one_line() { printf '%s' "$*" | tr '\n\r\t' '   ' | cut -c 1-4000; }
 
 # --- first words -------------------------------------------------------------------------------------------------
 
@@ -55,60 +56,85 @@ p_hello() { # MARK: who this is, and with which tools
     say hello "$uid" "$builtin" "$tools"
 }
 
+p_name() { # PID: set `process` to its number and when it started (proc(5), field 22 of stat); to nothing if it is gone
+    process=
+    { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
+    pid=$1
+    # shellcheck disable=SC2086  # the fields behind the command's name
+    set -- ${stat##*)}
+    process=$pid.${20}
+}
+
 p_take_turn() { # wait until no other shell of Provost's is at work here: one whose connection broke may still be
+    p_name "$$"
+    me=$process
     tries=0
     # A link is made whole or not at all, even on a full disk.
-    until ln -s "$$" "$turn"; do
+    until ln -s "$me" "$turn" 2>/dev/null; do
         other=$(readlink "$turn")
+        p_name "${other%%.*}"
         if [ -z "$other" ] && [ "$tries" -ge 3 ]; then
             return 0 # there is no /run to write in
-        elif [ -n "$other" ] && ! kill -0 "$other"; then
+        elif [ -n "$other" ] && [ "$process" != "$other" ]; then
             rm -f "$turn" # it was killed, and could not tidy up
         elif [ "$tries" -ge 50 ]; then
             return 1
         else
-            sleep 0.2 || sleep 1
+            sleep 0.2 2>/dev/null || sleep 1
         fi
         tries=$((tries + 1))
-    done 2>/dev/null
+    done
     trap p_tidy EXIT
+    trap 'exit 1' HUP INT PIPE TERM # PIPE: the connection broke while a change was made
 }
 
 # --- looking -----------------------------------------------------------------------------------------------------
+
+p_runs() { # PIDFILE: the daemon that wrote it is there
+    pid=
+    { read -r pid <"$1"; } 2>/dev/null
+    [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null
+}
 
 p_directory_down() { # name a directory service that passwd look-ups should ask and that does not answer
     [ -r /etc/nsswitch.conf ] || return 1
     while read -r database sources; do
         [ "$database" = passwd: ] || continue
-        case " $sources " in
-        *' sss '*) [ -S /var/lib/sss/pipes/nss ] || { echo sssd && return 0; } ;;
-        esac
-        case " $sources " in
-        *' ldap '*) [ -S /run/nslcd/socket ] || { echo nslcd && return 0; } ;;
-        esac
-        case " $sources " in
-        *' winbind '*) [ -S /run/samba/winbindd/pipe ] || { echo winbindd && return 0; } ;;
-        esac
+        for source in $sources; do
+            case $source in
+            sss)
+                # Some systems name it whether or not it is set up.
+                set -- /etc/sssd/sssd.conf /etc/sssd/conf.d/*.conf
+                [ -e "$1" ] || [ -e "$2" ] || continue
+                p_runs /run/sssd.pid || { echo sssd && return 0; }
+                ;;
+            ldap) [ ! -e /etc/nslcd.conf ] || p_runs /run/nslcd/nslcd.pid || { echo nslcd && return 0; } ;;
+            winbind) p_runs /run/samba/winbindd.pid || { echo winbindd && return 0; } ;;
+            nis) p_runs /run/ypbind.pid || { echo ypbind && return 0; } ;;
+            esac
+        done
     done </etc/nsswitch.conf
     return 1
 }
 
-p_passwd() { # USER...: their passwd lines, as getent(1) gives them; status 0 or 2 when the look-up worked
+p_look_up() { # DATABASE USER...: their lines of passwd or shadow, as getent(1) gives them; status 0 or 2: it worked
     if command -v getent >/dev/null; then
-        getent passwd "$@"
+        getent "$@"
         return
     fi
     # Without getent there is no NSS (musl): the file is all there is.
-    [ -r /etc/passwd ] || return 1
+    database=/etc/$1
+    shift
+    [ -r "$database" ] || return 1
     while IFS= read -r entry; do
         for name; do
             case $entry in "$name":*) printf '%s\n' "$entry" ;; esac
         done
-    done </etc/passwd
+    done <"$database"
 }
 
 p_observe() { # USER...: one answer each
-    found=$(p_passwd "$@" 2>&1)
+    found=$(p_look_up passwd "$@" 2>&1)
     status=$?
     case $status in
     0 | 2) ;;
@@ -127,9 +153,9 @@ $name:"*) there=0 ;;
             # A directory may spell a name its own way (alice@corp for alice): ask for this one alone.
             there=2
             if [ -n "$found" ]; then
-                p_passwd "$name" >/dev/null 2>&1
+                p_look_up passwd "$name" >/dev/null 2>&1
                 there=$?
-                [ "$there" != 0 ] || [ -n "$(p_passwd "$name")" ] || there=2
+                [ "$there" != 0 ] || [ -n "$(p_look_up passwd "$name")" ] || there=2
             fi
             ;;
         esac
@@ -137,7 +163,7 @@ $name:"*) there=0 ;;
         0) if [ -e "$creating/$name" ]; then say seen "$name" incomplete; else say seen "$name" present; fi ;;
         2)
             # A directory that is down may know users that getent cannot tell of.
-            if [ -n "$down" ]; then say seen "$name" unknown "$down"; else say seen "$name" absent; fi
+            if [ -n "$down" ]; then say seen "$name" unknown "$down, which it should ask,"; else say seen "$name" absent; fi
             ;;
         *) say seen "$name" unknown "getent (status $there)" ;;
         esac
@@ -155,16 +181,16 @@ p_policy() { # USER: what might forbid a login that a right secret would get
     p_sshd "$1" | while read -r setting value; do
         case $setting in
         allowusers | denyusers | allowgroups | denygroups | permitrootlogin | authenticationmethods | \
-            passwordauthentication | kbdinteractiveauthentication | pubkeyauthentication)
+            passwordauthentication | kbdinteractiveauthentication | pubkeyauthentication | usepam)
             say policy "$setting" "$value"
             ;;
         esac
     done
     say policy groups "$(id -Gn "$1" 2>/dev/null)"
-    if command -v getent >/dev/null; then
-        expires=$(getent shadow "$1" 2>/dev/null | cut -d : -f 8)
-        [ -z "$expires" ] || say policy expires "$expires"
-    fi
+    entry=$(p_look_up shadow "$1" 2>/dev/null)
+    case $entry in "$1":!*) say policy locked yes ;; esac
+    expires=$(printf '%s' "$entry" | cut -d : -f 8)
+    [ -z "$expires" ] || say policy expires "$expires"
     say policy ended "$1"
 }
 
@@ -192,7 +218,7 @@ p_fail() { # refused|unsure CODE MESSAGE...: the first failure counts; refused: 
 p_make() { # HOME COMMAND...: create the account, or go on with a creation that was cut off; HOME - wants none
     home=${1:-$home_base/$user}
     shift
-    entry=$(p_passwd "$user")
+    entry=$(p_look_up passwd "$user")
     case $? in
     0 | 2) ;;
     *)
@@ -224,10 +250,14 @@ p_make() { # HOME COMMAND...: create the account, or go on with a creation that 
     status=$?
     [ "$status" != 0 ] || return 0
     p_fail refused create_refused "$1 ended with status $status: $output"
-    if [ "$status" = 9 ]; then # useradd(8): the name is in use; so it is somebody else's
+    case $1.$status in
+    useradd.12 | useradd.13 | useradd.14) ;; # useradd(8): the account is there; its home, mail or SELinux user is not
+    *)
+        # It made no account: if there is one by now, it is somebody else's.
         made=
         rm -f "$creating/$user"
-    fi
+        ;;
+    esac
 }
 
 p_unmake() { # remove the account that p_make made, and its home if that was new
@@ -237,7 +267,7 @@ p_unmake() { # remove the account that p_make made, and its home if that was new
         if [ -n "$fresh_home" ]; then deluser --remove-home "$user"; else deluser "$user"; fi
     fi
     # userdel complains of a missing mail spool with a status of its own; what counts is that the user is gone.
-    [ -z "$(p_passwd "$user")" ]
+    [ -z "$(p_look_up passwd "$user")" ]
 }
 
 p_group() { # GROUP: BusyBox's way of adding to a further group
@@ -288,7 +318,7 @@ p_password() { # the password is the next line
         return 0
     fi
     before=
-    [ -n "$made" ] || before=$(getent shadow "$user" 2>/dev/null)
+    [ -n "$made" ] || before=$(p_look_up shadow "$user" 2>/dev/null)
     if [ "$tools" = busybox ]; then
         output=$(printf '%s:%s\n' "$user" "$secret" | chpasswd -c sha512 2>&1)
     else
@@ -297,7 +327,7 @@ p_password() { # the password is the next line
     status=$?
     secret=
     [ "$status" != 0 ] || return 0
-    if [ -n "$made" ] || { [ -n "$before" ] && [ "$before" = "$(getent shadow "$user" 2>/dev/null)" ]; }; then
+    if [ -n "$made" ] || { [ -n "$before" ] && [ "$before" = "$(p_look_up shadow "$user" 2>/dev/null)" ]; }; then
         p_fail refused password_refused "chpasswd: $output"
     else
         p_fail unsure password_unsure "chpasswd: $output"
@@ -327,22 +357,27 @@ fi
 printf "%s\n" "$line" >>"$draft" || stop 1 "could not write in $folder"
 grep -qF -e "$blob" "$draft" || stop 1 "could not write in $folder"
 chmod "$mode" "$draft" || stop 1 "could not set the mode of $draft"
+if [ -e /sys/fs/selinux/enforce ] && command -v restorecon >/dev/null; then restorecon "$folder"; fi
+# On some file systems a rename reaches the disk before what is renamed.
+sync "$draft" || sync
 mv -f "$draft" "$file" || stop 1 "could not replace $file"
-if [ -e /sys/fs/selinux/enforce ] && command -v restorecon >/dev/null; then restorecon "$folder" "$file"; fi
+# The key is in force: nothing from here on may be told as a refusal.
+if [ -e /sys/fs/selinux/enforce ] && command -v restorecon >/dev/null; then restorecon "$file"; fi
+exit 0
 '
 
-p_as() { # UID GID COMMAND...: run as the account
-    uid=$1
-    gid=$2
-    shift 2
-    if [ "$uid" = 0 ]; then
-        "$@"
+p_write_key() { # UID GID FILE STRATEGY BLOB MODE: run write_key as the account, with the line on stdin
+    if [ "$1" = 0 ]; then
+        shift 2
+        /bin/sh -c "$write_key" provost "$@"
     elif [ "$tools" = shadow ] && command -v setpriv >/dev/null; then
-        setpriv --reuid="$uid" --regid="$gid" --groups="$(id -G "$user" | tr ' ' ,)" "$@"
+        setpriv --reuid="$1" --regid="$2" --groups="$(id -G "$user" | tr ' ' ,)" \
+            /bin/sh -c "$write_key" provost "$3" "$4" "$5" "$6"
     else
-        # su joins nothing: the command's words stay words behind "$@".
-        # shellcheck disable=SC2016
-        su -s /bin/sh "$user" -c '"$@"' sh "$@"
+        # Some su take options for their own wherever they stand, others pass on all behind the name: so there is
+        # nothing behind it.
+        file=$(printf '%s' "$3" | sed "s/'/'\\\\''/g")
+        su -s /bin/sh -c "set -- '$file' '$4' '$5' '$6'; $write_key" "$user"
     fi
 }
 
@@ -364,7 +399,7 @@ p_roots_alone() { # FOLDER: it and all above belong to root, and nobody else may
 p_key() { # PATTERN STRATEGY BLOB: the line for authorized_keys is the next line; PATTERN overrides sshd's setting
     IFS= read -r line || exit 1
     [ -z "$failed" ] || return 0
-    entry=$(p_passwd "$user")
+    entry=$(p_look_up passwd "$user")
     ids=${entry#*:*:}
     uid=${ids%%:*}
     ids=${ids#*:}
@@ -431,7 +466,7 @@ name it in the asset's option authorized_keys_file"
         ;;
     esac
     output=$(printf '%s\n' "$line" |
-        p_as "$owner" "$group" /bin/sh -c "$write_key" provost "$file" "$2" "$3" "$mode" 2>&1)
+        p_write_key "$owner" "$group" "$file" "$2" "$3" "$mode" 2>&1)
     case $? in
     0) ;;
     3) p_fail refused unsafe_path "$output" ;;
@@ -443,7 +478,7 @@ p_end() { # the answer; what was made for a change that failed is taken away aga
     if [ -n "$failed" ] && [ -n "$sudoers" ]; then
         if [ -n "$previous" ]; then printf '%s\n' "$previous" >"$sudoers"; else rm -f "$sudoers"; fi
     fi
-    if [ -n "$failed" ] && [ -n "$made" ] && [ -n "$(p_passwd "$user")" ] && ! output=$(p_unmake 2>&1); then
+    if [ -n "$failed" ] && [ -n "$made" ] && [ -n "$(p_look_up passwd "$user")" ] && ! output=$(p_unmake 2>&1); then
         # The note in $creating stays, so that the next push knows that it was never finished.
         say answer "$index" "$failed" "$detail (and the unfinished account stayed: $(one_line "$output"))"
         return 0

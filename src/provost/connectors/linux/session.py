@@ -13,8 +13,17 @@ from provost.connectors.linux.shell import Shell, quote_command
 from provost.core.connector import Applied, Change, Timeouts, Verification
 from provost.core.errors import ChangeRefused, ChangeUnknown, LookupFailed, TargetError
 from provost.core.job import Target
-from provost.core.model import Presence, Verdict
+from provost.core.model import Presence, SecretType, Verdict
 from provost.core.secrets import Secret
+
+_REFUSALS = frozenset(
+    {
+        "appeared", "cleanup_failed", "create_refused", "host_not_writable", "key_refused", "keys_disabled",
+        "keys_file_unknown", "lookup_failed", "no_home", "password_refused", "sudo_missing", "sudo_refused",
+        "sudoers_d_unused", "unsafe_path",
+    }
+)  # fmt: skip
+"""What remote.sh says when certainly nothing was set; of anything else that is not believed."""
 
 
 class LinuxSession:
@@ -37,6 +46,7 @@ class LinuxSession:
         self._shell = shell
         self._routes = routes
         self._timeouts = timeouts
+        self._bound: set[str] = set()
         self._asking = asyncio.Lock()  # several verifications go on at once, over one shell
 
     async def observe(self, usernames: Sequence[str]) -> Mapping[str, Presence | TargetError]:
@@ -47,7 +57,7 @@ class LinuxSession:
             match await self._shell.read_answer():
                 case ["seen", name, "unknown", *rest]:
                     seen[name] = LookupFailed(
-                        f"{self._target.asset} cannot tell whether {name} exists: {' '.join(rest)} is silent."
+                        f"{self._target.asset} cannot tell whether {name} exists: {' '.join(rest)} failed."
                     )
                 case ["seen", name, presence]:
                     seen[name] = Presence(presence)
@@ -65,6 +75,8 @@ class LinuxSession:
         """Send every change at once; the host works through them and answers one by one."""
         sent = []
         for index, change in enumerate(changes):
+            if "from=" in getattr(change.parameters, "key_options", ""):
+                self._bound.add(change.username)
             try:
                 self._shell.send(encode_change(index, change, self._options, self._shell))
             except ChangeRefused as error:
@@ -75,16 +87,22 @@ class LinuxSession:
             match await self._shell.read_answer():
                 case ["answer", number, "ok"]:
                     yield Applied(changes[int(number)].username)
-                case ["answer", number, "refused", code, *rest]:
+                case ["answer", number, "refused", code, *rest] if code in _REFUSALS:
                     yield Applied(changes[int(number)].username, ChangeRefused(" ".join(rest), code=code))
-                case ["answer", number, _, code, *rest]:
-                    yield Applied(changes[int(number)].username, ChangeUnknown(" ".join(rest), code=code))
+                case ["answer", number, *rest]:
+                    yield Applied(changes[int(number)].username, ChangeUnknown(" ".join(rest)))
 
     async def verify(self, username: str, secret: Secret) -> Verification:
         """Log in afresh; a failure that the host's own policy explains says nothing about the secret."""
         told = await self._routes.verify(self._target, username, secret, self._timeouts)
         if told.verdict is Verdict.ACCEPTED or told.reason == "no_private_half":
             return told
+        if username in self._bound and secret.secret_type is SecretType.SSH_KEY:
+            return Verification(
+                Verdict.UNKNOWN,
+                "key_options_forbid",
+                "The push's own key_options bind this key to other addresses.",
+            )
         try:
             async with asyncio.timeout(self._timeouts.command), self._asking:
                 policy = await self._read_policy(username)

@@ -59,16 +59,17 @@ class Shell:
         """
         prompt = f"provost-prompt-{secrets.token_hex(8)}"
         ready = f"provost-ready-{secrets.token_hex(8)}"
+        go = f"provost-go-{secrets.token_hex(8)}"
+        # What comes before `go` is thrown away: a password that nobody asked for must not become a command.
+        wait = f"echo {ready}; while IFS= read -r l; do case $l in {go}) break;; esac; done; {_LOOP}"
         match login.become:
             case Become.NONE:
                 command = f"/bin/sh -c '{_LOOP}'"
             case Become.SUDO:
-                command = f"sudo -S -p {prompt} /bin/sh -c 'echo {ready}; {_LOOP}'"
+                command = f"sudo -S -p {prompt} /bin/sh -c '{wait}'"
             case Become.SU:
-                # su(1) has no option for its prompt; in the C locale it holds "assword".
-                prompt = "assword"
-                inner = shlex.quote(f"echo {ready}; {_LOOP}")
-                command = f"env LC_ALL=C su -s /bin/sh -c {inner} root"
+                prompt = "[Pp]assword: ?"  # su(1) has no option for it; this is the C locale's
+                command = f"env LC_ALL=C su -s /bin/sh -c '{wait}' root"
         try:
             process = await connection.create_process(command, encoding=None)
         except (OSError, asyncssh.Error) as error:
@@ -77,7 +78,8 @@ class Shell:
         try:
             async with asyncio.timeout(timeouts.connect):
                 if login.become is not Become.NONE:
-                    await shell._become(login, prompt.encode(), ready.encode())
+                    await shell._become(login, prompt, ready)
+                    shell.send(go.encode() + b"\n")
                 await shell._greet(login)
         except TimeoutError:
             shell.close()
@@ -87,26 +89,36 @@ class Shell:
             raise
         return shell
 
-    async def _become(self, login: Login, prompt: bytes, ready: bytes) -> None:
-        """Answer the prompt of sudo or su, once and if it asks: an unasked password would be a command."""
-        started = asyncio.create_task(self._read_until(ready))
+    async def _become(self, login: Login, prompt: str, ready: str) -> None:
+        """Answer the prompt of sudo or su, once and if it asks.
+
+        Raises:
+            LoginRefused: `become_refused`.
+            Unreachable: the connection broke meanwhile.
+        """
+        started = asyncio.create_task(self._read_until(ready.encode()))
+        at_end = re.compile(prompt.encode() + rb"\Z")
         asked = 0
         try:
             while not started.done():
                 came = asyncio.create_task(self._errors_came.wait())
                 await asyncio.wait({started, came}, return_when=asyncio.FIRST_COMPLETED)
                 came.cancel()
-                self._errors_came.clear()
-                if self._errors.count(prompt) > asked:
+                if self._errors_came.is_set() and at_end.search(self._errors):
                     asked += 1
                     if asked > 1 or login.become_password is None:
                         break
                     self._process.stdin.write(login.become_password.text.encode() + b"\n")
+                self._errors_came.clear()
             if started.done() and started.exception() is None:
                 return
         finally:
             if not started.done():
                 started.cancel()
+        if started.done() and not started.cancelled() and (lost := started.exception()) is not None:
+            await self._process.wait_closed()
+            if self._process.exit_status is None:  # sudo or su said nothing: it is the connection that ended
+                raise lost
         name = f"{login.username} on {self._asset}"
         if asked and login.become_password is None:
             raise LoginRefused(
@@ -123,11 +135,15 @@ class Shell:
         words = await self.read_answer()
         if words[:1] == ["busy"]:
             raise Unreachable(
-                f"Another shell of Provost's (process {words[-1]}) is at work on {self._asset}.",
+                f"Another shell of Provost's ({words[-1]}) is at work on {self._asset}. "
+                "If there is none, remove /run/provost.pid there.",
                 code="host_busy",
             )
         if len(words) != 4 or words[0] != "hello":  # noqa: PLR2004  # hello UID BUILTIN TOOLS
-            raise TargetError(f"{self._asset}'s shell gave no sense.", code="shell_failed")
+            raise TargetError(
+                f"/bin/sh on {self._asset} is no POSIX shell: it answered {' '.join(words)[:100]!r}.",
+                code="shell_failed",
+            )
         if words[1] != "0":
             raise LoginRefused(
                 f"{login.username} on {self._asset} is not root (uid {words[1]}), with become {login.become}. "
@@ -184,7 +200,7 @@ class Shell:
     def take_errors(self) -> str:
         """Return what the host printed to standard error, for a message to the operator."""
         text = _PROMPT.sub("", self._errors.decode(errors="replace"))
-        return " ".join(text.split())[:400].rstrip(". ")
+        return " ".join(text.split()).rstrip(". ")  # cut where secrets have been taken out of it
 
     def close(self) -> None:
         """End the shell."""

@@ -18,13 +18,15 @@ def add_account(*, fields: AccountFields, secret: Secret, replace: bool = False)
 
     Raises:
         NotFound: there is no such asset.
-        Refused: the username or the secret cannot be used, or there is a current secret of that type.
+        Refused: the username or the secret cannot be used, there is a current secret of that type, or a run
+            works on the asset.
         VaultError: the master key is missing or wrong.
     """
     with transaction.atomic():
         asset = find_asset(name=fields.asset)
         check_account(fields, asset.kind)
         check_secret(secret, asset.kind)
+        check_unlocked(asset)
         account, _ = Account.objects.get_or_create(asset=asset, username=fields.username)
         held = secrets.list_current_types(account_ids=[account.id]).get(account.id, set())
         if secret.secret_type in held and not replace:
@@ -88,9 +90,11 @@ def unlist_account(*, username: str, asset: str) -> None:
 
     Raises:
         NotFound: it is not in the list.
+        Refused: a run works on its asset.
     """
     with transaction.atomic():
         account = find_account(username=username, asset=asset)
+        check_unlocked(account.asset)
         if account.listed_at is None:
             raise NotFound(f"{account} is not in the list.", code="account_not_found")
         secrets.retire_current(account_id=account.id)

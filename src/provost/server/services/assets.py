@@ -17,6 +17,7 @@ from provost.server.models.inventory import HostKeyState
 from provost.server.services import secrets
 from provost.server.services.checks import AssetFields, check_asset, choose_port
 from provost.server.services.chunks import split
+from provost.server.services.locks import is_gone
 from provost.server.services.names import describe_missing
 from provost.server.services.nodes import ensure_nodes, find_node
 from provost.vault.keys import fingerprint
@@ -122,7 +123,8 @@ def remove_asset(*, name: str) -> None:
 
 def check_unlocked(asset: Asset) -> None:
     """Raise `Refused` while a run works on an asset."""
-    if lock := AssetLock.objects.filter(asset=asset, expires__gt=timezone.now()).first():
+    lock = AssetLock.objects.filter(asset=asset, expires__gt=timezone.now()).first()
+    if lock is not None and not is_gone(lock.owner):
         raise Refused(f"Run {lock.run_id} works on {asset}. Try again when it is over.", code="asset_locked")
 
 

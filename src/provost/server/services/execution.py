@@ -2,21 +2,23 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final, ParamSpec, TypeVar
 from uuid import UUID
 
-from django.db import close_old_connections, connections
+from django.db import DatabaseError, close_old_connections, connections
 from django.utils import timezone
 from pydantic import BaseModel
 
 from provost import connectors, engine
 from provost.core.connector import Timeouts
+from provost.core.errors import VaultError
 from provost.core.job import Job, Outcome
-from provost.core.model import Status
+from provost.core.keys import KeyAlgorithm
+from provost.core.model import SecretType, Status
 from provost.core.push import PushSpec
 from provost.core.secrets import Secret
 from provost.engine import Event, HostKeySeen, Limits, Settled
@@ -26,19 +28,32 @@ from provost.server.services import secrets
 from provost.server.services.assets import pin_host_keys
 from provost.server.services.chunks import split
 from provost.server.services.expansion import expand, read_parameters
-from provost.server.services.locks import acquire_locks, name_owner, release_locks, renew_locks
-from provost.server.services.recording import fill_record, record_outcomes, settle_unfinished
+from provost.server.services.locks import LEASE, acquire_locks, name_owner, release_locks, renew_locks
+from provost.server.services.recording import (
+    fill_record,
+    record_outcomes,
+    settle_interrupted_records,
+    settle_unbegun,
+)
 from provost.server.services.runs import FINE, draft_records, read_spec, settle_interrupted
 from provost.server.services.staging import make_trial_jobs, stage_jobs
+
+logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _STAGED_AT_ONCE: Final = 200
+_SLOW_KEYS: Final = frozenset({KeyAlgorithm.RSA_3072, KeyAlgorithm.RSA_4096})
 _POLL: Final = 2.0
 _BATCH_SECONDS: Final = 0.2
+_WRITE_PAUSES: Final = (1, 5, 15, 30)
 _LOCK_POLL: Final = 0.5
 _LOCK_PATIENCE: Final = 600.0
+
+_BUSY: Final = (
+    f"Another run has worked on this asset for {_LOCK_PATIENCE / 60:.0f} minutes. See: provost run list."
+)
 
 Observer = Callable[[Event], None]
 """Is told of every event as it comes."""
@@ -59,7 +74,11 @@ class _Clerk:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="clerk")
 
     async def do(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: function(*args, **kwargs))
+        def work() -> T:
+            close_old_connections()  # one that broke would stay broken
+            return function(*args, **kwargs)
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def close(self) -> None:
         await self.do(connections.close_all)
@@ -87,7 +106,7 @@ async def execute(*, run: Run, control: Control, observe: Observer) -> None:
         try:
             await work.run(observe)
         finally:
-            await clerk.do(_finish, run, cancelled=control.cancel.is_set())
+            await clerk.do(_finish, run, begun=work.begun, cancelled=control.cancel.is_set())
 
 
 async def rehearse(
@@ -138,7 +157,6 @@ def _start_engine(
 
 
 def _begin(run: Run) -> tuple[PushSpec, Secret | None, dict[str, BaseModel]]:
-    close_old_connections()
     settle_interrupted()
     spec, specified = read_spec(run=run)
     kinds = set(run.records.exclude(asset=None).values_list("asset__kind", flat=True))
@@ -147,13 +165,9 @@ def _begin(run: Run) -> tuple[PushSpec, Secret | None, dict[str, BaseModel]]:
     return spec, specified, read_parameters(spec, sorted(kinds))
 
 
-def _finish(run: Run, *, cancelled: bool) -> None:
-    settle_unfinished(
-        run_id=run.id,
-        status=Status.CANCELLED,
-        reason="cancelled",
-        message="The run was stopped before it came to this account. To go on: provost run retry.",
-    )
+def _finish(run: Run, *, begun: Collection[int], cancelled: bool) -> None:
+    settle_unbegun(run_id=run.id, begun=begun)
+    settle_interrupted_records(run_id=run.id)
     release_locks(run_id=run.id)
     if not run.records.exclude(status__in=FINE).exists():
         secrets.drop_specified(run_id=run.id)
@@ -184,6 +198,10 @@ class _Work:
         self._control = control
         self._unrecorded: asyncio.Queue[HostKeySeen | Settled] = asyncio.Queue()
         self._over = asyncio.Event()
+        slow = spec.secret_type is SecretType.SSH_KEY and spec.key_algorithm in _SLOW_KEYS
+        self._staged_at_once = _STAGED_AT_ONCE // 10 if slow else _STAGED_AT_ONCE
+        self.begun: set[int] = set()
+        """The assets whose jobs the engine has been given: something may have been set there."""
 
     async def run(self, observe: Observer) -> None:
         recorder = asyncio.create_task(self._record())
@@ -194,9 +212,12 @@ class _Work:
                 async for event in events:
                     if isinstance(event, HostKeySeen | Settled):
                         self._unrecorded.put_nowait(event)
-                    observe(event)
+                    with suppress(OSError):  # nobody may be watching any more: no reason to stop
+                        observe(event)
         finally:
             heart.cancel()
+            with suppress(asyncio.CancelledError):
+                await heart
             self._over.set()
             await recorder
 
@@ -204,21 +225,23 @@ class _Work:
         """Yield staged jobs; an asset that another run works on comes later."""
         waiting = await self._clerk.do(self._list_open_assets)
         clock = asyncio.get_running_loop().time
-        patience = clock() + _LOCK_PATIENCE
+        patience: float | None = None
         while waiting and not self._control.cancel.is_set():
             busy: list[int] = []
-            for start in range(0, len(waiting), _STAGED_AT_ONCE):
-                chunk = waiting[start : start + _STAGED_AT_ONCE]
+            for start in range(0, len(waiting), self._staged_at_once):
+                chunk = waiting[start : start + self._staged_at_once]
                 if self._control.cancel.is_set():
                     return
                 jobs, locked = await self._clerk.do(self._stage, chunk)
                 busy += locked
                 for job in jobs:
+                    self.begun.add(job.target.asset_id)
                     yield job
                     if self._control.cancel.is_set():
                         return
+            patience = patience or clock() + _LOCK_PATIENCE
             if busy and clock() > patience:
-                await self._clerk.do(self._give_up, busy)
+                await self._clerk.do(self._fail, busy, "asset_busy", _BUSY)
                 return
             if busy:
                 await asyncio.sleep(_LOCK_POLL)
@@ -236,29 +259,42 @@ class _Work:
             run_id=self._run_id, status=None, asset_id__in=locked
         ).values_list("asset_id", "username"):
             usernames.setdefault(asset_id, []).append(username)
-        jobs = stage_jobs(
+        try:
+            jobs = self._make_jobs(usernames)
+        except VaultError as error:
+            if error.code != "secret_does_not_decrypt":
+                raise
+            jobs = self._make_jobs_singly(usernames)
+        return jobs, [asset_id for asset_id in asset_ids if asset_id not in locked]
+
+    def _make_jobs(self, usernames: Mapping[int, Sequence[str]]) -> list[Job]:
+        return stage_jobs(
             run_id=self._run_id,
             spec=self._spec,
             specified=self._specified,
             parameters=self._parameters,
             usernames=usernames,
         )
-        return jobs, [asset_id for asset_id in asset_ids if asset_id not in locked]
 
-    def _give_up(self, asset_ids: Sequence[int]) -> None:
+    def _make_jobs_singly(self, usernames: Mapping[int, Sequence[str]]) -> list[Job]:
+        """Stage asset by asset, so that a secret that does not decrypt fails its own asset alone."""
+        jobs = []
+        for asset_id, names in usernames.items():
+            try:
+                jobs += self._make_jobs({asset_id: names})
+            except VaultError as error:
+                self._fail([asset_id], error.code, error.message)
+        return jobs
+
+    def _fail(self, asset_ids: Sequence[int], reason: str, message: str) -> None:
+        """Settle the records of assets that no job is made for."""
+        open_records = Record.objects.filter(run_id=self._run_id, status=None, asset_id__in=asset_ids)
         outcomes = [
-            Outcome(
-                asset_id,
-                username,
-                Status.FAILED,
-                reason="asset_busy",
-                message="Another run has worked on this asset all the time. See: provost run list.",
-            )
-            for asset_id, username in Record.objects.filter(
-                run_id=self._run_id, status=None, asset_id__in=asset_ids
-            ).values_list("asset_id", "username")
+            Outcome(asset_id, username, Status.FAILED, reason=reason, message=message)
+            for asset_id, username in open_records.values_list("asset_id", "username")
         ]
         record_outcomes(run_id=self._run_id, secret_type=self._spec.secret_type, outcomes=outcomes)
+        release_locks(run_id=self._run_id, asset_ids=asset_ids)
 
     async def _record(self) -> None:
         """Write down what has come, a batch at a time, until the run is over."""
@@ -266,12 +302,22 @@ class _Work:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._over.wait(), _BATCH_SECONDS)
             events = [self._unrecorded.get_nowait() for _ in range(self._unrecorded.qsize())]
+            if events:
+                await self._insist(events)
+
+    async def _insist(self, events: Sequence[HostKeySeen | Settled]) -> None:
+        """Write events down; a database that does not answer is asked again, and then the run is stopped."""
+        for pause in (*_WRITE_PAUSES, None):
             try:
-                if events:
-                    await self._clerk.do(self._write, events)
-            except BaseException:
-                self._control.cancel.set()
-                raise
+                await self._clerk.do(self._write, events)
+            except DatabaseError:
+                if pause is None:
+                    self._control.cancel.set()
+                    raise
+                logger.warning("The database did not take a record; trying again in %s s.", pause)
+                await asyncio.sleep(pause)
+            else:
+                return
 
     def _write(self, events: Sequence[HostKeySeen | Settled]) -> None:
         keys = [(event.asset_id, event.key) for event in events if isinstance(event, HostKeySeen)]
@@ -284,14 +330,24 @@ class _Work:
             release_locks(run_id=self._run_id, asset_ids=[event.asset_id for event in settled])
 
     async def _beat(self) -> None:
-        """Keep the locks, and look whether somebody asked the run to stop."""
-        while True:
-            await asyncio.sleep(_POLL)
-            try:
-                if await self._clerk.do(self._renew):
-                    self._control.cancel.set()
-            except Exception:
-                logging.getLogger(__name__).exception("The run's heartbeat failed; trying again")
+        """Keep the locks, and look whether somebody asked the run to stop.
+
+        It has a clerk of its own: a long write must not cost the locks.  When they could not be kept, the run
+        stops in good order, before another may take the assets.
+        """
+        clock = asyncio.get_running_loop().time
+        kept = clock()
+        async with _open_clerk() as clerk:
+            while True:
+                await asyncio.sleep(_POLL)
+                try:
+                    if await clerk.do(self._renew):
+                        self._control.cancel.set()
+                    kept = clock()
+                except DatabaseError:
+                    logger.warning("The run's locks could not be renewed; trying again.")
+                    if clock() - kept > LEASE.total_seconds() / 2:
+                        self._control.cancel.set()
 
     def _renew(self) -> bool:
         renew_locks(run_id=self._run_id)

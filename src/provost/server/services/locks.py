@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from provost.server.models import AssetLock
+from provost.server.models import Asset, AssetLock
 from provost.server.services.chunks import split
 
 LEASE: Final = timedelta(seconds=60)
@@ -34,10 +34,10 @@ def is_gone(owner: str) -> bool:
 
 
 def acquire_locks(*, run_id: UUID, asset_ids: Sequence[int]) -> set[int]:
-    """Lock those of the assets that no other run works on, and return them."""
+    """Lock those of the assets that are there and that no other run works on, and return them."""
     now = timezone.now()
     with transaction.atomic():
-        for chunk in split(asset_ids):
+        for chunk in split(Asset.objects.filter(id__in=asset_ids).values_list("id", flat=True)):
             stale = [
                 lock.asset_id
                 for lock in AssetLock.objects.select_for_update(skip_locked=True).filter(asset_id__in=chunk)

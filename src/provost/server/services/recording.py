@@ -1,10 +1,11 @@
 """From outcomes to records, secrets and the list, in bulk and in one transaction."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from provost.core.job import Outcome
@@ -85,27 +86,59 @@ def fill_record(record: Record, outcome: Outcome) -> None:
     record.actor = outcome.actor
 
 
-def settle_unfinished(*, run_id: UUID, status: Status, reason: str, message: str) -> None:
-    """Settle every record of a run that has no outcome, where it is certain that none will come.
+def settle_unbegun(*, run_id: UUID, begun: Collection[int]) -> None:
+    """Cancel the open records on assets that no job was handed out for, and delete what was staged for them.
 
-    With `cancelled`, nothing was set and what the run staged is deleted; with `uncertain` it is kept.
+    `begun` are the ids of the other assets.
     """
-    with transaction.atomic():
-        open_records = Record.objects.filter(run_id=run_id, status=None)
-        if status is Status.CANCELLED:
-            by_type: dict[str, list[tuple[int | None, str]]] = defaultdict(list)
-            for asset_id, username, secret_type in open_records.values_list(
-                "asset_id", "username", "secret_type"
-            ):
-                by_type[secret_type].append((asset_id, username))
-            for secret_type, places in by_type.items():
-                for chunk in split(places):
-                    accounts = Account.objects.filter(
-                        asset_id__in={asset_id for asset_id, _ in chunk},
-                        username__in={name for _, name in chunk},
-                    )
-                    account_ids = [
-                        account.id for account in accounts if (account.asset_id, account.username) in set(chunk)
-                    ]
-                    secrets.discard(run_id=run_id, account_ids=account_ids, secret_type=SecretType(secret_type))
-        open_records.update(status=status, reason=reason, message=message, settled_at=timezone.now())
+    records = [
+        record
+        for record in Record.objects.filter(run_id=run_id, status=None)
+        if record.asset_id is None or record.asset_id not in begun
+    ]
+    gone = [record.id for record in records if record.asset_id is None]
+    for ids in split(gone):
+        _close(
+            Record.objects.filter(id__in=ids), Status.FAILED, "asset_gone", "The asset was removed meanwhile."
+        )
+    by_type: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        if record.asset_id is not None:
+            by_type[record.secret_type].append(record)
+    for secret_type, left in by_type.items():
+        for chunk in split(left):
+            with transaction.atomic():
+                _cancel_chunk(run_id, SecretType(secret_type), chunk)
+
+
+def _cancel_chunk(run_id: UUID, secret_type: SecretType, records: Sequence[Record]) -> None:
+    places = {(record.asset_id, record.username) for record in records}
+    accounts = Account.objects.filter(
+        asset_id__in={asset_id for asset_id, _ in places}, username__in={name for _, name in places}
+    )
+    secrets.discard(
+        run_id=run_id,
+        account_ids=[account.id for account in accounts if (account.asset_id, account.username) in places],
+        secret_type=secret_type,
+    )
+    _close(
+        Record.objects.filter(id__in=[record.id for record in records]),
+        Status.CANCELLED,
+        "cancelled",
+        "The run was stopped before it came to this account. To go on: provost run retry.",
+    )
+
+
+def settle_interrupted_records(*, run_id: UUID) -> None:
+    """Settle as uncertain what a run has begun and has no outcome of. Its secrets stay pending."""
+    _close(
+        Record.objects.filter(run_id=run_id, status=None),
+        Status.UNCERTAIN,
+        "interrupted",
+        "Provost was interrupted in the middle of this. Any secret staged for the account is kept; "
+        "the next push of it finds out which one is in force.",
+    )
+
+
+def _close(records: QuerySet[Record], status: Status, reason: str, message: str) -> None:
+    records.update(status=status, reason=reason, message=message, settled_at=timezone.now())

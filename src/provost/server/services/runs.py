@@ -18,7 +18,7 @@ from provost.server.models.runs import RunState
 from provost.server.services import secrets
 from provost.server.services.expansion import Expansion, expand
 from provost.server.services.locks import LEASE, is_gone, name_owner
-from provost.server.services.recording import settle_unfinished
+from provost.server.services.recording import settle_interrupted_records
 
 FINE = frozenset({Status.SUCCEEDED, Status.UNCHANGED})
 """Statuses that leave nothing to do."""
@@ -63,15 +63,17 @@ def create_retry(*, run: Run) -> Run:
     if run.state in _ALIVE:
         raise Refused(f"Run {run.id} is not over yet.", code="run_not_over")
     spec, specified = read_spec(run=run)
+    again = run.records.exclude(status__in=SETTLED_WELL).exclude(asset=None)
+    if not again.exists():
+        raise Refused(f"Every record of run {run.id} ended well: there is nothing to retry.", code="no_retry")
     if specified is None and spec.strategy is Strategy.SPECIFIED:
         raise Refused(
             f"Provost no longer holds the secret of run {run.id}: retry its latest retry, or push anew.",
             code="secret_not_held",
         )
-    again = run.records.exclude(status__in=SETTLED_WELL).exclude(asset=None)
     with transaction.atomic():
         retry = Run.objects.create(action=run.action, spec=run.spec, owner=name_owner())
-        made = Record.objects.bulk_create(
+        Record.objects.bulk_create(
             (
                 Record(
                     run=retry,
@@ -84,10 +86,6 @@ def create_retry(*, run: Run) -> Run:
             ),
             batch_size=1000,
         )
-        if not made:
-            raise Refused(
-                f"Every record of run {run.id} ended well: there is nothing to retry.", code="no_retry"
-            )
         if specified is not None:
             secrets.drop_specified(run_id=run.id)
             secrets.hold_specified(run_id=retry.id, secret=specified)
@@ -154,13 +152,7 @@ def settle_interrupted() -> None:
         if not (silent or is_gone(run.owner)):
             continue
         with transaction.atomic():
-            settle_unfinished(
-                run_id=run.id,
-                status=Status.UNCERTAIN,
-                reason="interrupted",
-                message="Provost ended in the middle of this run. Any secret staged for this account is kept; "
-                "the next push of it finds out which one is in force.",
-            )
+            settle_interrupted_records(run_id=run.id)
             Run.objects.filter(id=run.id).update(state=RunState.INTERRUPTED, finished=timezone.now())
 
 

@@ -26,10 +26,11 @@ from provost.vault.keyset import DataKeyUnknown, Keyset
 
 @dataclass(frozen=True, slots=True)
 class PendingVersion:
-    """A staged secret, and the run that staged it (None when that run was deleted)."""
+    """A staged secret, where it came from, and the run that staged it (None when that run was deleted)."""
 
     id: UUID
     secret: Secret
+    origin: Strategy
     run_id: UUID | None
 
 
@@ -79,7 +80,7 @@ def read_pending(*, account_ids: Iterable[UUID], secret_type: SecretType) -> dic
             account_id__in=chunk, secret_type=secret_type, state=SecretState.PENDING
         ).order_by("-version")
         for row in rows:
-            found[row.account_id].append(PendingVersion(row.id, decrypt(row), row.run_id))
+            found[row.account_id].append(PendingVersion(row.id, decrypt(row), Strategy(row.origin), row.run_id))
     return dict(found)
 
 
@@ -131,16 +132,16 @@ def stage(*, run_id: UUID | None, secrets: Sequence[tuple[UUID, Secret]], origin
 
 
 def promote(*, version_ids: Iterable[UUID]) -> None:
-    """Make pending secrets current and put their accounts in the list.
+    """Make secrets that are in force on a target current, and put their accounts in the list.
 
     What was current, and every other secret that was pending for the same account and type, is retired.  A
-    secret that is current already stays so.
+    secret that was retired while it was on its way to the target comes back: the target has it.
     """
     now = timezone.now()
     with transaction.atomic():
         for chunk in split(version_ids):
             accounts = defaultdict(list)
-            pending = SecretVersion.objects.filter(id__in=chunk, state=SecretState.PENDING)
+            pending = SecretVersion.objects.filter(id__in=chunk).exclude(state=SecretState.CURRENT)
             promoted = []
             for version_id, account_id, secret_type in pending.values_list("id", "account_id", "secret_type"):
                 accounts[secret_type].append(account_id)
@@ -152,7 +153,9 @@ def promote(*, version_ids: Iterable[UUID]) -> None:
                     state__in=[SecretState.CURRENT, SecretState.PENDING],
                 ).exclude(id__in=promoted).update(state=SecretState.RETIRED, retired_at=now)
                 Account.objects.filter(id__in=account_ids, listed_at=None).update(listed_at=now)
-            SecretVersion.objects.filter(id__in=promoted).update(state=SecretState.CURRENT, promoted_at=now)
+            SecretVersion.objects.filter(id__in=promoted).update(
+                state=SecretState.CURRENT, promoted_at=now, retired_at=None
+            )
 
 
 def discard(*, run_id: UUID, account_ids: Iterable[UUID], secret_type: SecretType) -> None:

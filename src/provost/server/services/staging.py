@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from provost.core.job import Job, Staged, Target, Wanted
 from provost.core.keys import KeyAlgorithm
-from provost.core.model import SecretType
+from provost.core.model import SecretType, Strategy
 from provost.core.push import PushSpec
 from provost.core.secrets import Password, Secret, SshKey
 from provost.server.models import Account
@@ -37,7 +37,10 @@ class _Place:
     target: Target
     username: str
     current: Secret | None
+    others: tuple[Secret, ...]
     pending: list[Staged]
+    origin: Strategy | None
+    """Where the newest pending secret came from."""
 
 
 def stage_jobs(
@@ -56,17 +59,16 @@ def stage_jobs(
     Raises:
         VaultError: the master key is missing or wrong, or a secret does not decrypt.
     """
+    places = _read_places(usernames, spec.secret_type)
+    unstaged = [
+        place
+        for place in places
+        if place.current is None and place.target.logins and not _is_staged(place, spec, specified)
+    ]
+    # Keys take their time to make: nobody is kept waiting for the database meanwhile.
+    fresh = [specified or _generate(spec) for _ in unstaged]
     with transaction.atomic():
-        places = _read_places(usernames, spec.secret_type)
-        unstaged = [
-            place
-            for place in places
-            if place.current is None
-            and place.target.logins
-            and not (place.pending and _is_usable(place.pending[0].secret, spec, specified))
-        ]
         accounts = _ensure_accounts(unstaged)
-        fresh = [specified or _generate(spec) for _ in unstaged]
         ids = secrets.stage(
             run_id=run_id,
             secrets=[
@@ -75,8 +77,8 @@ def stage_jobs(
             ],
             origin=spec.strategy,
         )
-        for place, version_id, secret in zip(unstaged, ids, fresh, strict=True):
-            place.pending.insert(0, Staged(version_id, secret, fresh=True))
+    for place, version_id, secret in zip(unstaged, ids, fresh, strict=True):
+        place.pending.insert(0, Staged(version_id, secret, fresh=True))
     return _make_jobs(places, spec, parameters)
 
 
@@ -109,20 +111,26 @@ def _read_places(usernames: Mapping[int, Sequence[str]], secret_type: SecretType
     for asset_id, names in usernames.items():
         for name in names:
             account = accounts.get((asset_id, name))
+            held = current.get(account.id, {}) if account else {}
+            left = pending.get(account.id, []) if account else []
             places.append(
                 _Place(
-                    targets[asset_id],
-                    name,
-                    current.get(account.id, {}).get(secret_type) if account else None,
-                    [Staged(one.id, one.secret, fresh=False) for one in pending.get(account.id, ())]
-                    if account
-                    else [],
+                    target=targets[asset_id],
+                    username=name,
+                    current=held.get(secret_type),
+                    others=tuple(secret for kind, secret in held.items() if kind is not secret_type),
+                    pending=[Staged(one.id, one.secret, fresh=False) for one in left],
+                    origin=left[0].origin if left else None,
                 )
             )
     return places
 
 
-def _is_usable(secret: Secret, spec: PushSpec, specified: Secret | None) -> bool:
+def _is_staged(place: _Place, spec: PushSpec, specified: Secret | None) -> bool:
+    """Tell whether the newest pending secret is one that this push could have staged."""
+    if not place.pending or place.origin != spec.strategy:
+        return False
+    secret = place.pending[0].secret
     if isinstance(specified, SshKey):
         # The same private key may be written in several ways.
         return isinstance(secret, SshKey) and secret.public == specified.public
@@ -162,7 +170,9 @@ def _make_jobs(
     targets: dict[int, Target] = {}
     for place in places:
         targets[place.target.asset_id] = place.target
-        wanted[place.target.asset_id].append(Wanted(place.username, place.current, tuple(place.pending)))
+        wanted[place.target.asset_id].append(
+            Wanted(place.username, place.current, tuple(place.pending), place.others)
+        )
     return [
         Job(
             target=target,
