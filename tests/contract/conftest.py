@@ -56,13 +56,14 @@ def push() -> Push:
         secret: Secret,
         current: Secret | None = None,
         left_pending: Sequence[Secret] = (),
+        others: tuple[Secret, ...] = (),
         seen: list[engine.Event] | None = None,
         limits: engine.Limits | None = None,
         **parameters: object,
     ) -> dict[str, Outcome]:
         staged = tuple(Staged(uuid4(), one, fresh=False) for one in left_pending)
         wanted = tuple(
-            Wanted(name, current, () if current else (Staged(uuid4(), secret, fresh=True), *staged))
+            Wanted(name, current, () if current else (Staged(uuid4(), secret, fresh=True), *staged), others)
             for name in usernames
         )
         job = Job(

@@ -2,8 +2,10 @@
 
 import pytest
 
+from provost.core.keys import KeyAlgorithm
 from provost.core.model import Decision, Status
 from provost.core.secrets import Password
+from provost.vault.keys import generate_key
 
 pytestmark = pytest.mark.lab
 SECRET = Password("S3cret: with spaces")
@@ -188,3 +190,30 @@ async def test_many_accounts_use_one_connection(host, aim_at, push):
     outcomes = await push(aim_at(host), *names, secret=SECRET)
     assert {one.status for one in outcomes.values()} == {Status.SUCCEEDED}
     assert host.log.read_text().count("Accepted password for root") == 1
+
+
+async def test_a_created_account_gets_every_secret_of_the_list(host, aim_at, push, log_in):
+    """An account that comes back for one type of secret gets those of other types in the list too."""
+    key = generate_key(KeyAlgorithm.ED25519)
+    outcome = (await push(aim_at(host), "alice", secret=SECRET, current=OTHER, others=(key,)))["alice"]
+    assert (outcome.decision, outcome.status) == (Decision.RESTORE, Status.SUCCEEDED), outcome
+    assert await log_in(host, "alice", OTHER)
+    assert await log_in(host, "alice", key)
+    outcome = (await push(aim_at(host), "bob", secret=key, others=(OTHER,)))["bob"]
+    assert (outcome.decision, outcome.status) == (Decision.CREATE, Status.SUCCEEDED), outcome
+    assert await log_in(host, "bob", OTHER)
+    assert await log_in(host, "bob", key)
+
+
+async def test_somebody_elses_account_is_never_taken_away(host, aim_at, push):
+    """When useradd gives up and another tool has made the account meanwhile, it and its home stay."""
+    host.run(
+        "mv /usr/sbin/useradd /usr/sbin/useradd.real; cat > /usr/sbin/useradd; chmod 755 /usr/sbin/useradd",
+        stdin="#!/bin/sh\n/usr/sbin/useradd.real -m alice; echo hers > /home/alice/data\n"
+        "echo 'useradd: cannot lock /etc/passwd; try again later.'; exit 1\n",
+    )
+    outcome = (await push(aim_at(host), "alice", secret=SECRET))["alice"]
+    assert (outcome.status, outcome.reason) == (Status.FAILED, "create_refused"), outcome
+    assert host.run("cat /home/alice/data; ls /var/lib/provost 2>/dev/null || true").stdout == "hers\n"
+    host.run("mv /usr/sbin/useradd.real /usr/sbin/useradd")
+    assert (await push(aim_at(host), "alice", secret=SECRET))["alice"].decision is Decision.ADOPT

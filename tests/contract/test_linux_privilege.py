@@ -46,6 +46,20 @@ async def test_su_with_roots_password(host, aim_at, push, log_in):
     assert await log_in(host, "alice", SECRET)
 
 
+async def test_a_password_that_nobody_asked_for_is_no_command(host, aim_at, push):
+    """Noise that looks like su's prompt, where su does not ask, makes nothing of root's password run."""
+    add_admin(host)
+    host.run(
+        "printf '%s\\n' 'printf \"never share your Password: \" >&2' > /home/admin/.bashrc; "
+        "sed -i '1i auth sufficient pam_permit.so' /etc/pam.d/su"
+    )
+    password = Password("touch /root/ran")
+    login = Login("admin", password=ADMIN, become=Become.SU, become_password=password)
+    outcome = (await push(aim_at(host, login), "alice", secret=SECRET))["alice"]
+    assert outcome.status is Status.SUCCEEDED, outcome
+    assert host.run("ls /root/ran", check=False).returncode
+
+
 @pytest.mark.parametrize(
     ("become", "password", "says"),
     [

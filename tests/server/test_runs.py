@@ -341,3 +341,110 @@ def test_history_keeps_what_was_retired(hosts):
         SecretState.RETIRED,
     ]
     assert reveal(account_id=account.id, secret_type=SecretType.PASSWORD, version=1) == Password(before)
+
+
+def test_an_observer_that_fails_ends_no_run():
+    """Nobody reads the progress any more: the run goes on to its end."""
+    from provost.server.services.execution import Control, execute
+    from provost.server.services.runs import create_push
+
+    def gone(_event):
+        raise BrokenPipeError
+
+    add_assets("db1", "db2")
+    run = create_push(spec=describe(), specified=None)
+    asyncio.run(execute(run=run, control=Control(), observe=gone))
+    assert {record.status for record in run.records.all()} == {"succeeded"}
+
+
+@pytest.mark.parametrize("lasting", [False, True])
+def test_a_database_that_takes_no_record_loses_no_secret(hosts, monkeypatch, lasting):
+    """A write that fails is tried again; if it never works, what was set is uncertain and kept."""
+    from django.db import OperationalError
+
+    from provost.server.models import Run
+    from provost.server.services import execution
+
+    add_assets("db1")
+    record, left = execution.record_outcomes, [1]
+
+    def busy(**outcomes):
+        if lasting or left:
+            left.clear()
+            raise OperationalError("database is locked")
+        record(**outcomes)
+
+    monkeypatch.setattr(execution, "record_outcomes", busy)
+    monkeypatch.setattr(execution, "_WRITE_PAUSES", (0.01, 0.01))
+    if not lasting:
+        assert push(describe())["db1", "alice"].status == "succeeded"
+        return
+    with pytest.raises(OperationalError):
+        push(describe())
+    assert [one.status for one in Run.objects.get().records.all()] == ["uncertain"]
+    assert list_states("db1") == ["pending"]
+    monkeypatch.setattr(execution, "record_outcomes", record)
+    assert push(describe())["db1", "alice"].reason == "settled"
+    from provost.server.services.secrets import read_current
+
+    account = find_account("db1")
+    current = read_current(account_ids=[account.id])[account.id][SecretType.PASSWORD]
+    assert hosts["db1"].accounts["alice"].password == current.text
+
+
+def test_an_account_that_is_created_gets_every_type(hosts):
+    """Restoring one type of secret restores the others of the list, which the table could not do any more."""
+    add_assets("db1")
+    push(describe())
+    push(describe(secret_type=SecretType.SSH_KEY))
+    before = hosts["db1"].accounts.pop("alice")
+    assert push(describe())["db1", "alice"].decision == "restore"
+    after = hosts["db1"].accounts["alice"]
+    assert (after.password, after.keys) == (before.password, before.keys)
+
+
+def test_one_secret_that_does_not_decrypt_fails_its_asset_alone():
+    """A damaged row is told on its asset; the others are pushed to."""
+    from provost.server.models.secrets import SecretVersion
+
+    add_assets("db1", "db2")
+    SecretVersion.objects.filter(account=find_account("db1", "root")).update(ciphertext=b"damaged")
+    records = push(describe())
+    assert records["db1", "alice"].reason == "secret_does_not_decrypt"
+    assert records["db2", "alice"].status == "succeeded"
+
+
+def test_an_asset_that_is_removed_on_the_way():
+    """Its records say so, and the run goes on."""
+    from provost.server.models import Asset
+    from provost.server.services.runs import create_push
+
+    add_assets("db1", "db2")
+    run = create_push(spec=describe(), specified=None)
+    Asset.objects.get(name="db1").delete()
+    records = work_off(run)
+    assert (records["db1", "alice"].status, records["db1", "alice"].reason) == ("failed", "asset_gone")
+    assert records["db2", "alice"].status == "succeeded"
+
+
+def test_a_secret_retired_on_its_way_comes_back(hosts):
+    """The target has it, so it is the account's, whatever was written over it in the list meanwhile."""
+    from provost.server.services import secrets
+
+    add_assets("db1")
+
+    async def meddle(at, username):
+        if at is memory.Step.ANSWER and username == "alice":
+            await asyncio.to_thread(overwrite)
+
+    def overwrite():
+        from django.db import connections
+
+        secrets.set_current(secrets=[(find_account("db1").id, Password("written over it"))])
+        connections.close_all()
+
+    hosts["db1"] = memory.Host(script=meddle)
+    assert push(describe())["db1", "alice"].status == "succeeded"
+    account = find_account("db1")
+    current = secrets.read_current(account_ids=[account.id])[account.id][SecretType.PASSWORD]
+    assert hosts["db1"].accounts["alice"].password == current.text

@@ -123,6 +123,17 @@ def test_master_key_with_right_id_and_wrong_key_is_wrong(tmp_path: Path) -> None
     assert caught.value.code == "master_key_wrong"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_somebody_elses_master_key_is_refused(tmp_path: Path) -> None:
+    """A key file that another user made, and may know, is not used."""
+    path = tmp_path / "master.key"
+    create_master_key(path)
+    os.chown(path, 12345, -1)
+    with pytest.raises(VaultError) as caught:
+        read_master_key(path)
+    assert caught.value.code == "master_key_exposed"
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
 def test_exposed_master_key_is_refused(tmp_path: Path, mode: int) -> None:
     """A master key file that others may use is refused with the command that mends it."""

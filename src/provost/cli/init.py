@@ -14,10 +14,18 @@ def init(*, as_json: AsJson = False) -> None:
     from django.db import connection
     from django.db.migrations.recorder import MigrationRecorder
 
+    from provost.core.errors import Refused
     from provost.server.services import keyring
 
     made_home = not settings.HOME.exists()
     settings.HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = settings.HOME.stat()
+    if status.st_uid not in {0, os.geteuid()} or status.st_mode & 0o022:
+        raise Refused(
+            f"Others may write in {settings.HOME}, and could put their own master key there. "
+            f"Run: chown {os.geteuid()} {settings.HOME}; chmod 700 {settings.HOME}",
+            code="home_exposed",
+        )
     before = set(MigrationRecorder(connection).applied_migrations())
     call_command("migrate", verbosity=0, interactive=False)
     migrated = len(set(MigrationRecorder(connection).applied_migrations()) - before)

@@ -142,5 +142,5 @@ def _check_spec(values: dict[str, object]) -> "PushSpec":
         return PushSpec.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        name = str(first["loc"][0]).replace("_", "-") if first["loc"] else "push"
+        name = str(first["loc"][0]).removeprefix("key_").replace("_", "-") if first["loc"] else "push"
         raise Refused(f"--{name}: {first['msg']}.", code="option_refused") from None

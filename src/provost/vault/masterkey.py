@@ -13,13 +13,13 @@ def read_master_key(path: Path, wanted: int | None = None) -> Keyset:
     """Read the master key file. `wanted` is the key that it must hold, when there is one already.
 
     Raises:
-        VaultError: `master_key_missing`, `master_key_unreadable`, `master_key_exposed` (somebody else may read
-            the file) or `master_key_wrong`.
+        VaultError: `master_key_missing`, `master_key_unreadable`, `master_key_exposed` (the
+            file is somebody else's, or others may read it) or `master_key_wrong`.
     """
     put_back = "" if wanted is None else f" Put the file that holds master key {wanted} back, from your backup."
     try:
         with path.open(encoding="ascii") as file:
-            mode = os.fstat(file.fileno()).st_mode
+            status = os.fstat(file.fileno())
             text = file.read()
     except FileNotFoundError:
         raise VaultError(
@@ -31,9 +31,15 @@ def read_master_key(path: Path, wanted: int | None = None) -> Keyset:
         raise VaultError(
             f"The master key file {path} cannot be read: {why}.{put_back}", code="master_key_unreadable"
         ) from None
-    if mode & _OTHERS:
+    if status.st_uid not in {0, os.geteuid()}:
         raise VaultError(
-            f"The master key file {path} has mode {mode & 0o777:04o}: others than its owner may use it. "
+            f"The master key file {path} belongs to user {status.st_uid}, who may know the key. "
+            f"Put your own there, or run: chown {os.geteuid()} {path}",
+            code="master_key_exposed",
+        )
+    if status.st_mode & _OTHERS:
+        raise VaultError(
+            f"The master key file {path} has mode {status.st_mode & 0o777:04o}: others may use it. "
             f"Run: chmod 600 {path}",
             code="master_key_exposed",
         )

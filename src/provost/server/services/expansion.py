@@ -82,6 +82,7 @@ def read_parameters(spec: PushSpec, kinds: Sequence[str]) -> dict[str, BaseModel
         }
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
+        why = first["msg"].removeprefix("Value error, ")
         raise Refused(
-            f"The parameter {first['loc'][0]} cannot be used: {first['msg']}.", code="parameter_refused"
+            f"The parameter {first['loc'][0]} cannot be used: {why}.", code="parameter_refused"
         ) from None
