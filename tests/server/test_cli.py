@@ -318,3 +318,9 @@ def test_help_version_and_completion(provost: Provost, environment: dict[str, st
         assert "Usage:" in provost(*words, "--help").stdout
     environment |= {"_PROVOST_COMPLETE": "complete_bash", "COMP_WORDS": "provost ac", "COMP_CWORD": "1"}
     assert provost().stdout.split() == ["account"]
+
+
+def test_an_argument_that_is_not_utf_8_is_refused(ready: Provost) -> None:
+    """Bytes that are no text are bad input, not a fault."""
+    done = ready("asset", "show", "web\udcff", status=2)
+    assert "UTF-8" in done.stderr

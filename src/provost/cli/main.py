@@ -49,13 +49,17 @@ def _main(
 def main() -> None:
     """Run the command line. The exit status is 0, 1 (something failed) or 2 (nothing was touched)."""
     try:
+        "".join(sys.argv).encode()
+    except UnicodeEncodeError:
+        _fail("usage", "An argument is not valid UTF-8.", 2)
+    try:
         status = app(standalone_mode=False)
         sys.stdout.flush()  # so that a full disk is told, too
     except typer.TyperException as error:
         text = error.format_message()  # empty where the help was shown instead
         _fail("usage", f"{text} See --help." if text else "", error.exit_code)
     except typer.Abort:
-        _fail("aborted", "Stopped; nothing was done.", 1)
+        _fail("aborted", "Stopped. What a run had begun: provost run list", 1)
     except UsageError as error:
         _fail(error.code, error.message, 2)
     except ProvostError as error:
