@@ -105,11 +105,12 @@ def test_forgotten_account_leaves_nothing() -> None:
     from provost.server.models import Account, Asset, AssetLock, Run
     from provost.server.models.secrets import SecretVersion
     from provost.server.services import accounts
+    from provost.server.services.locks import name_owner
 
     add("alice", Password("hers"))
     run = Run.objects.create(action="push")
     lock = AssetLock.objects.create(
-        asset=Asset.objects.get(), run=run, owner="me", expires=timezone.now() + timedelta(minutes=1)
+        asset=Asset.objects.get(), run=run, owner=name_owner(), expires=timezone.now() + timedelta(minutes=1)
     )
     with pytest.raises(Refused, match=f"Run {run.id} works on web1") as caught:
         accounts.forget_account(username="alice", asset="web1")

@@ -37,7 +37,7 @@ def _check_path(text: str) -> str:
 
 
 def _check_group(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,31}", text):
+    if not re.fullmatch(r"[A-Za-z_.][A-Za-z0-9_.-]{0,31}|0|[1-9][0-9]{0,9}", text):
         raise ValueError("is not the name or number of a group")
     return text
 
