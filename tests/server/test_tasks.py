@@ -383,45 +383,69 @@ def test_claims_are_limited_the_longest_due_first():
     assert [run.task.name for run in claim(limit=2)] == ["age1"]
 
 
-def test_many_claim_at_once_and_each_task_starts_once():
-    """Eight that claim and two that start by hand at the same time start each of 50 due tasks exactly once."""
+def compete(*contests):
+    """Run functions at the same time, each in a thread with a database connection of its own."""
     from django.db import connection
 
-    from provost.server.models import Run
-    from provost.server.services import tasks
+    together = threading.Barrier(len(contests))
+    failures = []
 
-    add_asset("db1")
-    names = [f"task{number:02}" for number in range(50)]
-    for name in names:
-        create(name, schedule=HOURLY, due=NOW)
-    together = threading.Barrier(10)
-    claimed, failures = [], []
-
-    def compete(by_hand):
+    def take_part(contest):
         try:
             together.wait()
-            if not by_hand:
-                while found := claim(limit=7):
-                    claimed.extend(run.task.name for run in found)
-                return
-            for name in names[::10]:
-                try:
-                    claimed.append(tasks.start(task=find(name)).task.name)
-                except Refused as error:
-                    assert error.code == "task_running"  # noqa: PT017  # it was claimed before
+            contest()
         except BaseException as error:  # noqa: BLE001  # it is raised again in the test's own thread
             failures.append(error)
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=compete, args=(number < 2,)) for number in range(10)]
+    threads = [threading.Thread(target=take_part, args=(contest,)) for contest in contests]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert not failures, failures
+
+
+def test_many_claim_at_once_and_each_due_time_is_taken_once():
+    """Eight that claim at the same time start each of 50 due tasks once; none is taken twice."""
+    from provost.server.models import Run
+
+    add_asset("db1")
+    names = [f"task{number:02}" for number in range(50)]
+    for name in names:
+        create(name, schedule=HOURLY, due=NOW)
+    claimed = []
+
+    def contend():
+        while runs := claim(limit=7):
+            claimed.extend(run.task.name for run in runs)
+
+    compete(*[contend] * 8)
     claim()
-    going = Run.objects.exclude(state="skipped")
-    assert sorted(going.values_list("task__name", flat=True)) == names
     assert sorted(claimed) == names
+    assert sorted(Run.objects.values_list("task__name", "state")) == [(name, "queued") for name in names]
     assert {find(name).next_due for name in names} == {NOW + timedelta(hours=1)}
+
+
+def test_starts_by_hand_and_by_the_clock_do_not_meet():
+    """Of two that start a task by hand and two that claim it, all at the same time, one starts it."""
+    from provost.server.models import Run, Task
+
+    add_asset("db1")
+    refused = []
+
+    def contend():
+        try:
+            start()
+        except Refused as error:
+            refused.append(error.code)
+
+    create(schedule=HOURLY)
+    for _ in range(10):
+        Task.objects.update(next_due=NOW)
+        refused.clear()
+        compete(contend, claim, contend, claim)
+        assert set(refused) == {"task_running"}
+        assert Run.objects.exclude(state="skipped").count() == 1
+        Run.objects.all().delete()
