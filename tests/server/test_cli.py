@@ -314,6 +314,8 @@ def test_help_version_and_completion(provost: Provost, environment: dict[str, st
         ["import"],
         ["key", "rotate"],
         ["push"],
+        ["task", "create"],
+        ["task", "edit"],
     ):
         assert "Usage:" in provost(*words, "--help").stdout
     environment |= {"_PROVOST_COMPLETE": "complete_bash", "COMP_WORDS": "provost ac", "COMP_CWORD": "1"}

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("database")
 
 def make_secrets(count: int) -> dict[UUID, Password]:
     """Store a current password for new accounts, and return them by account."""
-    from provost.server.models import Account, Asset, Run
+    from provost.server.models import Account, Asset, Run, Task
     from provost.server.services import secrets
 
     asset = Asset.objects.create(name="web1", kind="memory", address="web1", port=1)
@@ -23,12 +23,17 @@ def make_secrets(count: int) -> dict[UUID, Password]:
     made = {account.id: Password(f"password of {account.username}") for account in accounts}
     secrets.set_current(secrets=list(made.items()))
     secrets.hold_specified(run_id=Run.objects.create(action="push").id, secret=Password("specified"))
+    task = Task.objects.create(name="nightly", spec={})
+    secrets.hold_for_task(task_id=task.id, secret=Password("of the task"))
     return made
 
 
 def read_all(wanted: dict[UUID, Password]) -> dict[UUID, object]:
+    from provost.server.models import Run, Task
     from provost.server.services import secrets
 
+    assert secrets.read_specified(run_id=Run.objects.get().id) == Password("specified")
+    assert secrets.read_for_task(task_id=Task.objects.get().id) == Password("of the task")
     held = secrets.read_current(account_ids=wanted)
     return {account_id: of_it[SecretType.PASSWORD] for account_id, of_it in held.items()}
 
@@ -49,7 +54,7 @@ def list_keys() -> tuple[int, ...]:
 
 def test_rotation_encrypts_everything_anew() -> None:
     """After a rotation there is one new key, every secret is under it, and all of them read as before."""
-    from provost.server.models.secrets import SecretVersion, SpecifiedSecret
+    from provost.server.models.secrets import SecretVersion, SpecifiedSecret, TaskSecret
     from provost.server.services.rotation import rotate_keys
 
     wanted = make_secrets(30)
@@ -57,8 +62,8 @@ def test_rotation_encrypts_everything_anew() -> None:
     done = rotate_keys()
     (new,) = list_keys()
     assert new == done.data_key != old
-    assert done.secrets == 31
-    rows = [*SecretVersion.objects.all(), *SpecifiedSecret.objects.all()]
+    assert done.secrets == 32
+    rows = [*SecretVersion.objects.all(), *SpecifiedSecret.objects.all(), *TaskSecret.objects.all()]
     assert {row.key_id for row in rows} == {new}
     assert {int.from_bytes(bytes(row.ciphertext)[1:5], "big") for row in rows} == {new}
     assert read_all(wanted) == wanted
@@ -112,8 +117,9 @@ def test_rotation_may_be_killed_at_any_step_and_run_again(
 ) -> None:
     """Cut off before any of its writes, a rotation loses no secret, and running it again finishes it."""
     from provost.server.models.secrets import Keyset as KeysetRow
-    from provost.server.models.secrets import SecretVersion, SpecifiedSecret
+    from provost.server.models.secrets import SecretVersion
     from provost.server.services import rotation
+    from provost.vault import cipher
     from provost.vault.masterkey import read_master_key
 
     monkeypatch.setattr(rotation, "CHUNK", 10)
@@ -121,7 +127,7 @@ def test_rotation_may_be_killed_at_any_step_and_run_again(
     places = [
         (KeysetRow, "save"),
         (SecretVersion.objects, "bulk_update"),
-        (SpecifiedSecret.objects, "bulk_update"),
+        (cipher, "encrypt_specified"),
         (rotation, "replace_master_key"),
     ]
     for moment in range(40):

@@ -53,11 +53,11 @@ def test_moved_secret_does_not_decrypt(elsewhere: dict[str, object]) -> None:
 
 def test_specified_secret_belongs_to_its_run() -> None:
     """A run's own secret decrypts for that run alone."""
-    run = uuid4()
-    encrypted = cipher.encrypt_specified(KEYSET, Password("x"), run_id=run)
-    assert cipher.decrypt_specified(KEYSET, encrypted, run_id=run) == Password("x")
+    run = str(uuid4())
+    encrypted = cipher.encrypt_specified(KEYSET, Password("x"), holder=run)
+    assert cipher.decrypt_specified(KEYSET, encrypted, holder=run) == Password("x")
     with pytest.raises(VaultError):
-        cipher.decrypt_specified(KEYSET, encrypted, run_id=uuid4())
+        cipher.decrypt_specified(KEYSET, encrypted, holder=str(uuid4()))
 
 
 def test_added_key_encrypts_and_old_one_still_decrypts() -> None:

@@ -135,9 +135,9 @@ def remove(
     from provost.config.start import start
 
     start()
-    from provost.server.services import accounts, assets
+    from provost.server.services import assets
 
-    held = len(accounts.list_accounts(asset=name))
+    held = assets.count_accounts(name=name)
     if held and not yes:
         typer.confirm(
             f"{name} has {held} accounts; their secrets will be lost. Remove it?", abort=True, err=True

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from provost import __version__
-from provost.cli import account, asset, imports, key, lab, run
+from provost.cli import account, asset, imports, key, lab, run, task
 from provost.cli.init import init
 from provost.cli.output import make_inert, print_json
 from provost.cli.push import push
@@ -25,6 +25,7 @@ app.add_typer(asset.app, name="asset")
 app.add_typer(account.app, name="account")
 app.command("import")(imports.import_)
 app.command()(push)
+app.add_typer(task.app, name="task")
 app.add_typer(run.app, name="run")
 app.add_typer(key.app, name="key")
 app.add_typer(lab.app, name="lab")

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from provost.cli.output import print_json, print_line, print_table
 from provost.server.models import Record, Run
-from provost.server.services.runs import SETTLED_WELL
+from provost.server.services.runs import ALIVE, SETTLED_WELL
 
 _SMALL: Final = 100
 
@@ -20,7 +20,7 @@ def print_run(run: Run, records: Sequence[Record], *, as_json: bool, whole: bool
     counts = Counter(record.status or "open" for record in records)
     if as_json:
         print_json(
-            {"run": _describe_run(run, counts), "records": [_describe_record(record) for record in records]}
+            {"run": describe_run(run, counts), "records": [_describe_record(record) for record in records]}
         )
         return
     shown = records
@@ -31,8 +31,9 @@ def print_run(run: Run, records: Sequence[Record], *, as_json: bool, whole: bool
     if len(shown) < len(records):
         rest = f"{len(records) - len(shown)} records that ended well are not shown."
         print_line(f"{rest} All of them: provost run show {str(run.id)[:8]}")
-    print_line(f"Run {run.id} is {run.state}: {_sum_up(counts)}.")
-    if any(status not in SETTLED_WELL for status in counts):
+    why = f"{run.reason}: {run.message}" if run.reason else f"{sum_up(counts)}."
+    print_line(f"Run {run.id} is {run.state}: {why}")
+    if run.state not in ALIVE and any(status not in SETTLED_WELL for status in counts):
         print_line(f"To do again what did not end well: provost run retry {str(run.id)[:8]}")
 
 
@@ -44,6 +45,9 @@ def print_records(records: Sequence[Record], *, as_json: bool) -> None:
             "id": None,
             "state": "dry_run",
             "action": "push",
+            "task": None,
+            "reason": "",
+            "message": "",
             "started": None,
             "finished": None,
             "counts": dict(counts),
@@ -52,17 +56,27 @@ def print_records(records: Sequence[Record], *, as_json: bool) -> None:
         return
     _print_record_table(records)
     decisions = Counter(record.decision or record.status or "open" for record in records)
-    print_line(f"Nothing was changed. A push would do this: {_sum_up(decisions)}.")
+    print_line(f"Nothing was changed. A push would do this: {sum_up(decisions)}.")
 
 
 def print_runs(runs: Sequence[Run], counts: Mapping[UUID, Counter[str]], *, as_json: bool) -> None:
     """Print a list of runs."""
     if as_json:
-        print_json({"runs": [_describe_run(run, counts[run.id]) for run in runs]})
+        print_json({"runs": [describe_run(run, counts[run.id]) for run in runs]})
         return
     print_table(
-        ("run", "action", "state", "started", "records"),
-        [(str(run.id)[:8], run.action, run.state, run.started, _sum_up(counts[run.id])) for run in runs],
+        ("run", "action", "task", "state", "started", "records"),
+        [
+            (
+                str(run.id)[:8],
+                run.action,
+                run.task,
+                run.state,
+                run.started,
+                run.reason or sum_up(counts[run.id]),
+            )
+            for run in runs
+        ],
         empty="There are no runs yet. Make one: provost push",
     )
 
@@ -86,11 +100,15 @@ def _print_record_table(records: Sequence[Record]) -> None:
     )
 
 
-def _describe_run(run: Run, counts: Counter[str]) -> dict[str, Any]:
+def describe_run(run: Run, counts: Counter[str]) -> dict[str, Any]:
+    """Return a run as it is in JSON."""
     return {
         "id": str(run.id),
         "state": run.state,
         "action": run.action,
+        "task": run.task.name if run.task else None,
+        "reason": run.reason,
+        "message": run.message,
         "started": run.started,
         "finished": run.finished,
         "counts": dict(counts),
@@ -111,5 +129,6 @@ def _describe_record(record: Record) -> dict[str, Any]:
     }
 
 
-def _sum_up(counts: Counter[str]) -> str:
+def sum_up(counts: Counter[str]) -> str:
+    """Say how many records there are of each status."""
     return ", ".join(f"{count} {status}" for status, count in counts.most_common()) or "no records"

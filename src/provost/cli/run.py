@@ -13,7 +13,7 @@ _Id = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or how it
 
 @app.command("list")
 def list_(
-    limit: Annotated[int, typer.Option("--limit", help="How many, the newest first.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many, the newest first.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """List runs, the newest first."""

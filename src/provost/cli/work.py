@@ -52,7 +52,7 @@ def _exit(records: Sequence[Record], *, interrupted: bool) -> None:
 def _drive(work: Coroutine[Any, Any, T], control: Control) -> tuple[T, bool]:
     """Run `work`, and tell what it returned and whether a signal came.
 
-    The first Ctrl-C (or SIGTERM) ends it in good order, the second interrupts what has begun.
+    The first Ctrl-C (or SIGTERM, SIGHUP) ends it in good order, the second interrupts what has begun.
     """
     interrupted = False
 
@@ -68,7 +68,7 @@ def _drive(work: Coroutine[Any, Any, T], control: Control) -> tuple[T, bool]:
 
     async def main() -> T:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, stop)
         return await work
 

@@ -24,26 +24,26 @@ def decrypt_secret(
     return _decode(keyset.decrypt(encrypted, _bind_version(account_id, secret_type, version)))
 
 
-def encrypt_specified(keyset: Keyset, secret: Secret, *, run_id: UUID) -> bytes:
-    """Encrypt the operator's own secret for a run."""
-    return keyset.encrypt(_encode(secret), _bind_run(run_id))
+def encrypt_specified(keyset: Keyset, secret: Secret, *, holder: str) -> bytes:
+    """Encrypt the operator's own secret for a run or a task."""
+    return keyset.encrypt(_encode(secret), _bind_holder(holder))
 
 
-def decrypt_specified(keyset: Keyset, encrypted: bytes, *, run_id: UUID) -> Secret:
-    """Decrypt what `encrypt_specified` encrypted for the same run.
+def decrypt_specified(keyset: Keyset, encrypted: bytes, *, holder: str) -> Secret:
+    """Decrypt what `encrypt_specified` encrypted for the same holder.
 
     Raises:
         VaultError: as `Keyset.decrypt`.
     """
-    return _decode(keyset.decrypt(encrypted, _bind_run(run_id)))
+    return _decode(keyset.decrypt(encrypted, _bind_holder(holder)))
 
 
 def _bind_version(account_id: UUID, secret_type: SecretType, version: int) -> bytes:
     return f"provost secret {account_id} {secret_type.value} {version}".encode()
 
 
-def _bind_run(run_id: UUID) -> bytes:
-    return f"provost specified {run_id}".encode()
+def _bind_holder(holder: str) -> bytes:
+    return f"provost specified {holder}".encode()
 
 
 def _encode(secret: Secret) -> bytes:

@@ -42,6 +42,23 @@ def _check_group(text: str) -> str:
     return text
 
 
+# sshd(8), AUTHORIZED_KEYS FILE FORMAT; without cert-authority, which would make the key something else.
+_KEY_FLAGS = (
+    "agent-forwarding|no-agent-forwarding|no-port-forwarding|no-pty|no-user-rc|no-X11-forwarding|port-forwarding|"
+    "pty|no-touch-required|verify-required|restrict|user-rc|X11-forwarding"
+)
+_KEY_VALUES = "command|environment|expiry-time|from|permitlisten|permitopen|principals|tunnel"
+_KEY_OPTION = rf'(?:(?i:{_KEY_FLAGS})|(?i:{_KEY_VALUES})="(?:[^"\\]|\\.)*")'
+
+
+def _check_key_options(text: str) -> str:
+    if text and not re.fullmatch(rf"{_KEY_OPTION}(?:,{_KEY_OPTION})*", text):
+        raise ValueError(
+            'are not options as sshd(8) has them, such as from="10.0.0.0/8",no-pty (with the quotes)'
+        )
+    return _check_line(text)
+
+
 def _check_command(text: str) -> str:
     if text != "ALL" and not text.startswith("/"):
         raise ValueError(f"{text!r} is neither ALL nor a command with its absolute path")
@@ -58,6 +75,7 @@ _Field = Annotated[str, AfterValidator(_check_field)]
 _Path = Annotated[str, AfterValidator(_check_path)]
 _Group = Annotated[str, AfterValidator(_check_group)]
 _Line = Annotated[str, AfterValidator(_check_line)]
+_KeyOptions = Annotated[str, AfterValidator(_check_key_options)]
 _Command = Annotated[str, AfterValidator(_check_command)]
 
 
@@ -100,4 +118,6 @@ class LinuxParameters(BaseModel):
         KeyStrategy.REPLACE_MANAGED,
         description="append; replace_managed: replace the key that Provost put there; exclusive: the only key",
     )
-    key_options: _Line = Field("", description='options in front of the key, as from="10.0.0.0/8" (sshd(8))')
+    key_options: _KeyOptions = Field(
+        "", description='options in front of the key, as from="10.0.0.0/8" (sshd(8))'
+    )

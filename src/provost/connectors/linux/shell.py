@@ -17,7 +17,7 @@ from provost.core.model import Become
 # Understood alike by every login shell that sshd may hand it to: no backslash, no exclamation mark, no newline.
 # The first line is remote.sh itself, escaped for printf's %b; it goes on reading lines by itself.
 _LOOP = 'while IFS= read -r l; do eval "$(printf %b "$l")"; done'
-_PROMPT = re.compile("provost-prompt-[0-9a-f]+")
+_PROMPT = re.compile("provost-prompt-[0-9a-f]{16}")
 _NOISE_LIMIT = 1 << 20
 _MESSAGE_LIMIT = 4000
 

@@ -8,5 +8,6 @@ from provost.server.models import secrets as _secrets  # noqa: F401  # Django le
 from provost.server.models.accounts import Account
 from provost.server.models.inventory import Asset, HostKey, Node
 from provost.server.models.runs import AssetLock, Record, Run
+from provost.server.models.tasks import Task
 
-__all__ = ["Account", "Asset", "AssetLock", "HostKey", "Node", "Record", "Run"]
+__all__ = ["Account", "Asset", "AssetLock", "HostKey", "Node", "Record", "Run", "Task"]

@@ -10,22 +10,30 @@ from provost.server.models.inventory import Asset
 
 
 class RunState(models.TextChoices):
-    """Where a run stands. `interrupted`: its process ended before it did."""
+    """Where a run stands. `interrupted`: its process ended before it did; `skipped`: due, and not begun."""
 
     QUEUED = "queued"
     RUNNING = "running"
     FINISHED = "finished"
     CANCELLED = "cancelled"
     INTERRUPTED = "interrupted"
+    SKIPPED = "skipped"
 
 
 class Run(models.Model):
-    """One execution. `spec` is what was asked for, never a secret; `owner` is the process that works on it."""
+    """One execution. `spec` is what was asked for, never a secret; `owner` is the process that works on it.
+
+    Of a saved task, `spec` is what the task was as the run was made.  `reason` and `message` say why a run of
+    it was skipped.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     action = models.CharField(max_length=20)
     state = models.CharField(max_length=20, choices=RunState, default=RunState.QUEUED)
     spec = models.JSONField(default=dict)
+    task = models.ForeignKey("server.Task", models.SET_NULL, null=True, blank=True, related_name="runs")
+    reason = models.CharField(max_length=50, blank=True)
+    message = models.TextField(blank=True)
     owner = models.CharField(max_length=255, blank=True)
     heartbeat = models.DateTimeField(null=True, blank=True)
     cancel_requested = models.BooleanField(default=False)

@@ -8,6 +8,7 @@ from provost.core.model import SecretState, SecretType, Strategy
 from provost.server.models.accounts import Account
 from provost.server.models.choices import list_choices
 from provost.server.models.runs import Run
+from provost.server.models.tasks import Task
 
 
 class Keyset(models.Model):
@@ -62,12 +63,44 @@ class SecretVersion(models.Model):
         return f"{self.state} {self.secret_type} version {self.version}"
 
 
-class SpecifiedSecret(models.Model):
-    """The operator's own secret for a run, held until the run no longer needs it."""
+class Held(models.Model):
+    """The operator's own secret, encrypted for its `holder` alone."""
 
-    run = models.OneToOneField(Run, models.CASCADE, primary_key=True, related_name="+")
     ciphertext = models.BinaryField()
     key_id = models.BigIntegerField(db_index=True)
 
+    class Meta:
+        abstract = True
+
+    @property
+    def holder(self) -> str:
+        """What the ciphertext is bound to."""
+        raise NotImplementedError
+
+
+class SpecifiedSecret(Held):
+    """The operator's own secret for a run, held until the run no longer needs it."""
+
+    run = models.OneToOneField(Run, models.CASCADE, primary_key=True, related_name="+")
+
     def __str__(self) -> str:
         return f"specified secret of run {self.run_id}"
+
+    @property
+    def holder(self) -> str:
+        """The run."""
+        return str(self.run_id)
+
+
+class TaskSecret(Held):
+    """The operator's own secret for a saved task, which each of its runs gets a copy of."""
+
+    task = models.OneToOneField(Task, models.CASCADE, primary_key=True, related_name="+")
+
+    def __str__(self) -> str:
+        return f"specified secret of task {self.task}"
+
+    @property
+    def holder(self) -> str:
+        """The task."""
+        return f"task {self.task_id}"

@@ -101,6 +101,15 @@ def set_via(*, gateways: Mapping[int, int | None]) -> None:
         Asset.objects.bulk_update(changed, ["via"], batch_size=400)
 
 
+def count_accounts(*, name: str) -> int:
+    """Count the accounts of an asset that hold or held a secret, in the list or not.
+
+    Raises:
+        NotFound: there is no such asset.
+    """
+    return find_asset(name=name).accounts.count()
+
+
 def remove_asset(*, name: str) -> None:
     """Remove an asset with its accounts and their secrets. Records of runs stay.
 

@@ -10,6 +10,7 @@ from typing import Final, ParamSpec, TypeVar
 from uuid import UUID
 
 from django.db import DatabaseError, close_old_connections, connections
+from django.db.models import Q
 from django.utils import timezone
 from pydantic import BaseModel
 
@@ -171,7 +172,7 @@ def _finish(run: Run, *, begun: Collection[int], cancelled: bool) -> None:
     release_locks(run_id=run.id)
     if not run.records.exclude(status__in=FINE).exists():
         secrets.drop_specified(run_id=run.id)
-    was_cut = run.records.filter(status=Status.CANCELLED).exists()
+    was_cut = run.records.filter(Q(status=Status.CANCELLED) | Q(reason="interrupted")).exists()
     Run.objects.filter(id=run.id).update(
         state=RunState.CANCELLED if cancelled and was_cut else RunState.FINISHED, finished=timezone.now()
     )

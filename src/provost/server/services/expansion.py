@@ -31,10 +31,30 @@ def expand(*, spec: PushSpec, specified: Secret | None) -> Expansion:
         NotFound: an asset or a node that is not there.
         Refused: a username, secret, rule or parameter that cannot be used.
     """
+    assets = _find_targets(spec)
+    if not assets:
+        raise Refused(f"There are no assets in {', '.join(spec.nodes)} yet.", code="no_assets")
+    kinds = sorted({asset.kind for asset in assets})
+    _check(spec, specified, kinds)
+    return Expansion(assets, read_parameters(spec, kinds))
+
+
+def check_later(*, spec: PushSpec, specified: Secret | None) -> None:
+    """Check what can be checked of a push that is to begin later; its nodes may be empty as yet.
+
+    Raises:
+        NotFound: as `expand`.
+        Refused: as `expand`.
+    """
+    kinds = sorted({asset.kind for asset in _find_targets(spec)})
+    _check(spec, specified, kinds)
+    if kinds:
+        read_parameters(spec, kinds)
+
+
+def _check(spec: PushSpec, specified: Secret | None, kinds: Sequence[str]) -> None:
     if not spec.usernames:
         raise Refused("Name at least one account to push.", code="no_accounts")
-    assets = _find_targets(spec)
-    kinds = sorted({asset.kind for asset in assets})
     if spec.strategy is Strategy.RANDOM:
         spec.rules.check()
     for kind in kinds:
@@ -45,7 +65,6 @@ def expand(*, spec: PushSpec, specified: Secret | None) -> Expansion:
             connector.check_username(username)
         if specified is not None:
             check_secret(specified, kind)
-    return Expansion(assets, read_parameters(spec, kinds))
 
 
 def _find_targets(spec: PushSpec) -> tuple[Asset, ...]:
@@ -54,8 +73,6 @@ def _find_targets(spec: PushSpec) -> tuple[Asset, ...]:
     found = {asset.id: asset for asset in find_assets(names=spec.assets)}
     for chunk in split(list_asset_ids(paths=spec.nodes)):
         found |= {asset.id: asset for asset in Asset.objects.filter(id__in=chunk)}
-    if not found:
-        raise Refused(f"There are no assets in {', '.join(spec.nodes)} yet.", code="no_assets")
     return tuple(sorted(found.values(), key=lambda asset: asset.name))
 
 

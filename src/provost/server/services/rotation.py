@@ -23,13 +23,14 @@ from django.utils import timezone
 
 from provost.core.errors import VaultError
 from provost.server.models.secrets import Keyset as Row
-from provost.server.models.secrets import SecretVersion, SpecifiedSecret
+from provost.server.models.secrets import SecretVersion, SpecifiedSecret, TaskSecret
 from provost.server.services import keyring, secrets
 from provost.server.services.chunks import CHUNK
 from provost.vault import cipher
 from provost.vault.keyset import Keyset
 from provost.vault.masterkey import read_master_key, replace_master_key
 
+_HELD: Final = (SpecifiedSecret, TaskSecret)
 _PAUSE: Final = 0.1
 """Seconds, before another look for secrets that others were changing."""
 
@@ -114,17 +115,20 @@ def _encrypt_anew() -> tuple[int, list[VaultError]]:
             SecretVersion.objects.bulk_update(done, ["ciphertext", "key_id"])
         last = batch[-1].id
         count += len(done)
-    with transaction.atomic():
-        keyset = keyring.share_keyset()
-        for held in SpecifiedSecret.objects.exclude(key_id=keyset.primary_key_id):
-            try:
-                secret = secrets.decrypt_specified(held)
-            except VaultError as error:
-                failed.append(error)
-                continue
-            held.ciphertext = cipher.encrypt_specified(keyset, secret, run_id=held.run_id)
-            held.key_id = keyset.primary_key_id
-            count += SpecifiedSecret.objects.bulk_update([held], ["ciphertext", "key_id"])
+    for model in _HELD:
+        with transaction.atomic():
+            keyset = keyring.share_keyset()
+            old_held = model.objects.exclude(key_id=keyset.primary_key_id)
+            for held in old_held.select_for_update(skip_locked=True):
+                try:
+                    secret = secrets.decrypt_specified(held)
+                except VaultError as error:
+                    failed.append(error)
+                    continue
+                count += old_held.filter(pk=held.pk).update(
+                    ciphertext=cipher.encrypt_specified(keyset, secret, holder=held.holder),
+                    key_id=keyset.primary_key_id,
+                )
     return count, failed
 
 
@@ -133,7 +137,7 @@ def _finish() -> tuple[int, int] | None:
     with transaction.atomic():
         row, keyset = keyring.lock_keyset()
         key_id = keyset.primary_key_id
-        for model in (SecretVersion, SpecifiedSecret):
+        for model in (SecretVersion, *_HELD):
             if model.objects.exclude(key_id=key_id).exists():
                 return None
         _wrap(row, keyset.keep(key_id), read_master_key(settings.MASTER_KEY_FILE, row.master_key_id))

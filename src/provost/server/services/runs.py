@@ -13,7 +13,7 @@ from provost.core.errors import NotFound, Refused
 from provost.core.model import Status, Strategy
 from provost.core.push import PushSpec
 from provost.core.secrets import Secret
-from provost.server.models import Record, Run
+from provost.server.models import Record, Run, Task
 from provost.server.models.runs import RunState
 from provost.server.services import secrets
 from provost.server.services.expansion import Expansion, expand
@@ -24,12 +24,14 @@ FINE = frozenset({Status.SUCCEEDED, Status.UNCHANGED})
 """Statuses that leave nothing to do."""
 
 _SILENCE = 10 * LEASE
-_ALIVE = frozenset({RunState.QUEUED, RunState.RUNNING})
+ALIVE = frozenset({RunState.QUEUED, RunState.RUNNING})
+"""States of a run that is not over."""
+
 SETTLED_WELL = FINE | {Status.UNVERIFIED}
 """Statuses that a retry leaves alone."""
 
 
-def create_push(*, spec: PushSpec, specified: Secret | None) -> Run:
+def create_push(*, spec: PushSpec, specified: Secret | None, task: Task | None = None) -> Run:
     """Write down a push: the run, with a record for every account that it means. Nothing is contacted.
 
     Raises:
@@ -38,7 +40,9 @@ def create_push(*, spec: PushSpec, specified: Secret | None) -> Run:
     """
     expansion = expand(spec=spec, specified=specified)
     with transaction.atomic():
-        run = Run.objects.create(action="push", spec=spec.model_dump(mode="json"), owner=name_owner())
+        run = Run.objects.create(
+            action="push", spec=spec.model_dump(mode="json"), task=task, owner=name_owner()
+        )
         Record.objects.bulk_create(draft_records(expansion=expansion, spec=spec, run=run), batch_size=1000)
         if specified is not None:
             secrets.hold_specified(run_id=run.id, secret=specified)
@@ -60,8 +64,13 @@ def create_retry(*, run: Run) -> Run:
     Raises:
         Refused: the run is not over yet, or there is nothing to do again.
     """
-    if run.state in _ALIVE:
+    if run.state in ALIVE:
         raise Refused(f"Run {run.id} is not over yet.", code="run_not_over")
+    if run.state == RunState.SKIPPED:
+        raise Refused(
+            f"Run {run.id} was skipped: there is nothing to retry. To start its task: provost task run",
+            code="no_retry",
+        )
     spec, specified = read_spec(run=run)
     again = run.records.exclude(status__in=SETTLED_WELL).exclude(asset=None)
     if not again.exists():
@@ -72,7 +81,7 @@ def create_retry(*, run: Run) -> Run:
             code="secret_not_held",
         )
     with transaction.atomic():
-        retry = Run.objects.create(action=run.action, spec=run.spec, owner=name_owner())
+        retry = Run.objects.create(action=run.action, spec=run.spec, task_id=run.task_id, owner=name_owner())
         Record.objects.bulk_create(
             (
                 Record(
@@ -114,10 +123,11 @@ def find_run(*, run_id: str) -> Run:
     return found[0]
 
 
-def list_runs(*, limit: int = 50) -> list[Run]:
-    """List the newest runs."""
+def list_runs(*, limit: int = 50, task: Task | None = None) -> list[Run]:
+    """List the newest runs: of all, or of one task."""
     settle_interrupted()
-    return list(Run.objects.order_by("-created")[:limit])
+    runs = Run.objects.select_related("task").order_by("-created")
+    return list((runs if task is None else runs.filter(task=task))[:limit])
 
 
 def list_records(*, run: Run) -> list[Record]:
@@ -140,14 +150,14 @@ def request_cancel(*, run: Run) -> None:
     Raises:
         Refused: the run is over.
     """
-    if run.state not in _ALIVE:
+    if run.state not in ALIVE:
         raise Refused(f"Run {run.id} is over already ({run.state}).", code="run_over")
     Run.objects.filter(id=run.id).update(cancel_requested=True)
 
 
 def settle_interrupted() -> None:
     """Close the runs whose process has ended without closing them. Their secrets stay pending."""
-    for run in Run.objects.filter(state__in=_ALIVE):
+    for run in Run.objects.filter(state__in=ALIVE):
         silent = run.heartbeat is not None and run.heartbeat < timezone.now() - _SILENCE
         if not (silent or is_gone(run.owner)):
             continue

@@ -17,7 +17,7 @@ from provost.core.errors import NotFound, VaultError
 from provost.core.model import SecretState, SecretType, Strategy
 from provost.core.secrets import Secret, SshKey
 from provost.server.models import Account
-from provost.server.models.secrets import SecretVersion, SpecifiedSecret
+from provost.server.models.secrets import Held, SecretVersion, SpecifiedSecret, TaskSecret
 from provost.server.services import keyring
 from provost.server.services.chunks import split
 from provost.vault import cipher
@@ -251,12 +251,7 @@ def hold_specified(*, run_id: UUID, secret: Secret) -> None:
         VaultError: the master key is missing or wrong.
     """
     with transaction.atomic():
-        keyset = keyring.share_keyset()
-        SpecifiedSecret.objects.create(
-            run_id=run_id,
-            ciphertext=cipher.encrypt_specified(keyset, secret, run_id=run_id),
-            key_id=keyset.primary_key_id,
-        )
+        _hold(SpecifiedSecret(run_id=run_id), secret)
 
 
 def read_specified(*, run_id: UUID) -> Secret | None:
@@ -272,6 +267,39 @@ def read_specified(*, run_id: UUID) -> Secret | None:
 def drop_specified(*, run_id: UUID) -> None:
     """Forget the operator's own secret for a run."""
     SpecifiedSecret.objects.filter(run_id=run_id).delete()
+
+
+def hold_for_task(*, task_id: UUID, secret: Secret) -> None:
+    """Store the operator's own secret for a saved task, in the place of the one before.
+
+    Raises:
+        VaultError: the master key is missing or wrong.
+    """
+    with transaction.atomic():
+        TaskSecret.objects.filter(task_id=task_id).delete()
+        _hold(TaskSecret(task_id=task_id), secret)
+
+
+def read_for_task(*, task_id: UUID) -> Secret | None:
+    """Decrypt the operator's own secret for a saved task, if it has one.
+
+    Raises:
+        VaultError: the master key is missing or wrong, or the secret does not decrypt.
+    """
+    row = TaskSecret.objects.filter(task_id=task_id).first()
+    return None if row is None else decrypt_specified(row)
+
+
+def drop_for_task(*, task_id: UUID) -> None:
+    """Forget the operator's own secret for a saved task."""
+    TaskSecret.objects.filter(task_id=task_id).delete()
+
+
+def _hold(row: Held, secret: Secret) -> None:
+    keyset = keyring.share_keyset()
+    row.ciphertext = cipher.encrypt_specified(keyset, secret, holder=row.holder)
+    row.key_id = keyset.primary_key_id
+    row.save(force_insert=True)
 
 
 def decrypt(row: SecretVersion) -> Secret:
@@ -303,21 +331,21 @@ def decrypt(row: SecretVersion) -> Secret:
         ) from None
 
 
-def decrypt_specified(row: SpecifiedSecret) -> Secret:
-    """Decrypt the row that holds a run's own secret.
+def decrypt_specified(row: Held) -> Secret:
+    """Decrypt the row that holds the operator's own secret for a run or a task.
 
     Raises:
-        VaultError: the master key is missing or wrong, or `secret_does_not_decrypt`, naming the run.
+        VaultError: the master key is missing or wrong, or `secret_does_not_decrypt`, naming the run or task.
     """
     try:
         return _try_keysets(
-            lambda keyset: cipher.decrypt_specified(keyset, bytes(row.ciphertext), run_id=row.run_id)
+            lambda keyset: cipher.decrypt_specified(keyset, bytes(row.ciphertext), holder=row.holder)
         )
     except VaultError as error:
         if error.code != "secret_does_not_decrypt":
             raise
         raise VaultError(
-            f"The specified secret of run {row.run_id} does not decrypt. {error.message} Push again.",
+            f"The {row} does not decrypt. {error.message} Give it anew.",
             code=error.code,
         ) from None
 

@@ -1,0 +1,201 @@
+"""What a push can be told, once for every command that takes it: `push`, `task create` and `task edit`."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from copy import copy
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_args
+
+import typer
+
+if TYPE_CHECKING:
+    from provost.core.passwords import PasswordRules
+    from provost.core.push import PushSpec
+    from provost.core.secrets import Secret
+
+_NEW: Final = "The new secret"
+_RULES: Final = "Random passwords"
+HOW: Final = "How"
+
+
+@dataclass(frozen=True)
+class PushOptions:
+    """The options. Those of a field's type and default, as Typer reads them in a command's signature."""
+
+    accounts: Annotated[list[str], typer.Option("--account", help="A username to create (repeat for more).")]
+    secret_type: Annotated[str, typer.Option("--secret-type", help="password or ssh_key.")]
+    assets: Annotated[list[str] | None, typer.Option("--asset", help="An asset to push to (repeat).")] = None
+    nodes: Annotated[
+        list[str] | None, typer.Option("--node", help="A folder: all assets in it and below (repeat).")
+    ] = None
+    secret_stdin: Annotated[
+        bool,
+        typer.Option("--secret-stdin", help="Read the password from standard input.", rich_help_panel=_NEW),
+    ] = False
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", help="Take this SSH key: private, or public alone.", rich_help_panel=_NEW),
+    ] = None
+    passphrase_stdin: Annotated[
+        bool,
+        typer.Option(
+            "--passphrase-stdin", help="Read the key's passphrase from standard input.", rich_help_panel=_NEW
+        ),
+    ] = False
+    algorithm: Annotated[str, typer.Option("--algorithm", help="Of random SSH keys.", rich_help_panel=_NEW)] = (
+        "ed25519"
+    )
+    length: Annotated[int, typer.Option("--length", help="8 to 128.", rich_help_panel=_RULES)] = 24
+    lower: Annotated[bool, typer.Option("--lower/--no-lower", rich_help_panel=_RULES)] = True
+    upper: Annotated[bool, typer.Option("--upper/--no-upper", rich_help_panel=_RULES)] = True
+    digits: Annotated[bool, typer.Option("--digits/--no-digits", rich_help_panel=_RULES)] = True
+    symbols: Annotated[bool, typer.Option("--symbols/--no-symbols", rich_help_panel=_RULES)] = True
+    min_lower: Annotated[int, typer.Option("--min-lower", rich_help_panel=_RULES)] = 1
+    min_upper: Annotated[int, typer.Option("--min-upper", rich_help_panel=_RULES)] = 1
+    min_digits: Annotated[int, typer.Option("--min-digits", rich_help_panel=_RULES)] = 1
+    min_symbols: Annotated[int, typer.Option("--min-symbols", rich_help_panel=_RULES)] = 1
+    exclude: Annotated[
+        str, typer.Option("--exclude", help="Characters never to use.", rich_help_panel=_RULES)
+    ] = ""
+    params: Annotated[
+        list[str] | None,
+        typer.Option("--param", help="A parameter of the kind, as K=V (repeat).", rich_help_panel=HOW),
+    ] = None
+    verify: Annotated[
+        bool, typer.Option("--verify/--no-verify", help="Log in with what was set.", rich_help_panel=HOW)
+    ] = True
+    concurrency: Annotated[int, typer.Option("--concurrency", help="Assets at once.", rich_help_panel=HOW)] = 50
+    connect_timeout: Annotated[
+        float, typer.Option("--connect-timeout", help="Seconds.", rich_help_panel=HOW)
+    ] = 20.0
+    command_timeout: Annotated[
+        float, typer.Option("--command-timeout", help="Seconds.", rich_help_panel=HOW)
+    ] = 60.0
+
+
+Given = Mapping[str, Any]
+"""Options by the names of PushOptions: all of them, or those that were given."""
+
+_SAME: Final = {
+    "accounts": "usernames",
+    "secret_type": "secret_type",
+    "algorithm": "key_algorithm",
+    "verify": "verify",
+    "concurrency": "concurrency",
+    "connect_timeout": "connect_timeout",
+    "command_timeout": "command_timeout",
+}
+"""Options that are a field of PushSpec as they stand."""
+
+
+def take_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command all options of a push, in the place of its parameter `given`, which gets them."""
+    return _take(command, [_make_parameter(field.name, field.type, field.default) for field in _FIELDS])
+
+
+def take_given_options(command: Callable[..., None]) -> Callable[..., None]:
+    """As `take_options`, with none of them needed: `given` gets those that were given."""
+    parameters = []
+    for field in _FIELDS:
+        kind, option = get_args(field.type)
+        optional = copy(option)
+        optional.show_default = False
+        parameters.append(_make_parameter(field.name, Annotated[kind | None, optional], None))
+    return _take(command, parameters)
+
+
+_FIELDS: Final = fields(PushOptions)
+
+
+def _make_parameter(name: str, kind: Any, default: Any) -> inspect.Parameter:
+    usual = inspect.Parameter.empty if default is MISSING else default
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=usual)
+
+
+def _take(command: Callable[..., None], parameters: list[inspect.Parameter]) -> Callable[..., None]:
+    own = inspect.signature(command).parameters.values()
+    whole = [
+        one.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for parameter in own
+        for one in (parameters if parameter.name == "given" else [parameter])
+    ]
+
+    def run(**values: Any) -> None:
+        told = {one.name: values.pop(one.name) for one in parameters}
+        given = {name: value for name, value in told.items() if value is not None and value != []}
+        command(given=given, **values)
+
+    run.__name__ = command.__name__
+    run.__doc__ = command.__doc__
+    run.__signature__ = inspect.Signature(whole)  # type: ignore[attr-defined]  # what Typer reads
+    run.__annotations__ = {one.name: one.annotation for one in whole}
+    return run
+
+
+def read_specified(given: Given, secret_type: str) -> "Secret | None":
+    """Read the operator's own secret from where the options say that it is; None: they say nothing.
+
+    Raises:
+        Refused: the options do not fit together, or the secret cannot be used.
+    """
+    from provost.cli.secrets import read_key, read_password
+    from provost.core.errors import Refused
+    from provost.core.model import SecretType
+
+    secret_stdin, key = given.get("secret_stdin"), given.get("key")
+    if secret_stdin and key:
+        raise Refused("Give --secret-stdin or --key, not both.", code="secret_ambiguous")
+    if secret_stdin and secret_type != SecretType.PASSWORD:
+        raise Refused(
+            "--secret-stdin is a password: an SSH key comes with --key FILE.", code="secret_type_refused"
+        )
+    if key and secret_type != SecretType.SSH_KEY:
+        raise Refused("--key is an SSH key: push it with --secret-type ssh_key.", code="secret_type_refused")
+    if secret_stdin:
+        return read_password()
+    return read_key(key, passphrase_stdin=bool(given.get("passphrase_stdin"))) if key else None
+
+
+def build_spec(given: Given, *, specified: bool, base: "PushSpec | None" = None) -> "PushSpec":
+    """Return what the options ask for, where they say nothing as in `base`.
+
+    Assets and nodes are one answer to "where": with either given, both are replaced.
+
+    Raises:
+        Refused: an option cannot be used.
+    """
+    from pydantic import ValidationError
+
+    from provost.cli.arguments import split_pairs
+    from provost.core.errors import Refused
+    from provost.core.model import Strategy
+    from provost.core.passwords import PasswordRules
+    from provost.core.push import PushSpec
+
+    values: dict[str, Any] = base.model_dump() if base else {}
+    values |= {field: given[name] for name, field in _SAME.items() if name in given}
+    if "assets" in given or "nodes" in given:
+        values |= {"assets": given.get("assets", ()), "nodes": given.get("nodes", ())}
+    if "params" in given:
+        values["parameters"] = split_pairs(given["params"])
+    if specified:
+        values["strategy"] = Strategy.SPECIFIED
+    values["rules"] = _change_rules(base.rules if base else PasswordRules(), given)
+    try:
+        return PushSpec.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = str(first["loc"][0]).removeprefix("key_").replace("_", "-") if first["loc"] else "push"
+        raise Refused(f"--{name}: {first['msg']}.", code="option_refused") from None
+
+
+def _change_rules(rules: "PasswordRules", given: Given) -> "PasswordRules":
+    from dataclasses import replace
+
+    changes = {name: given[name] for name in ("length", "exclude") if name in given}
+    for name in ("lower", "upper", "digits", "symbols"):
+        usual = getattr(rules, name)
+        least = given.get(f"min_{name}", 1 if usual is None else usual)
+        changes[name] = least if given.get(name, usual is not None) else None
+    return replace(rules, **changes)

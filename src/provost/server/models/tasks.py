@@ -1,0 +1,31 @@
+import uuid
+from typing import ClassVar
+
+from django.db import models
+
+from provost.server.models.runs import Run
+
+
+class Task(models.Model):
+    """A push that the operator saved. `spec` is a PushSpec, never a secret; `schedule` is a Schedule.
+
+    `next_due` is null while the clock never starts it: without a schedule, or not active.  `last_run` is the
+    last one that was started, or that could not be.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=255, unique=True)
+    spec = models.JSONField()
+    schedule = models.JSONField(null=True, blank=True)
+    active = models.BooleanField(default=True)
+    comment = models.TextField(blank=True)
+    created = models.DateTimeField(auto_now_add=True)
+    updated = models.DateTimeField(auto_now=True)
+    last_run = models.ForeignKey(Run, models.SET_NULL, null=True, blank=True, related_name="+")
+    next_due = models.DateTimeField(null=True, blank=True, db_index=True)
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
