@@ -60,7 +60,7 @@ def main() -> None:
         text = error.format_message()  # empty where the help was shown instead
         _fail("usage", f"{text} See --help." if text else "", error.exit_code)
     except typer.Abort:
-        _fail("aborted", "Stopped. What a run had begun: provost run list", 1)
+        _fail("aborted", "Stopped; nothing was done, unless a run had begun: provost run list", 1)
     except UsageError as error:
         _fail(error.code, error.message, 2)
     except ProvostError as error:
