@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from uuid import uuid4
 
@@ -82,13 +83,19 @@ def _server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def database(_server: Path) -> Iterator[Path]:
     """An empty database with a keyset, and its data folder, which holds `master.key`."""
     from django.core.management import call_command
+    from django.db import connection
 
     from provost.server.services import keyring
 
+    append_only = import_module("provost.server.migrations.0004_append_only")
     (_server / "master.key").unlink(missing_ok=True)
     keyring.create_keyset()
     yield _server
+    with connection.schema_editor() as editor:  # the audit trail does not let itself be emptied
+        append_only.drop_triggers(None, editor)
     call_command("flush", verbosity=0, interactive=False)
+    with connection.schema_editor() as editor:
+        append_only.create_triggers(None, editor)
 
 
 Provost = Callable[..., subprocess.CompletedProcess[str]]

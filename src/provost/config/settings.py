@@ -41,6 +41,7 @@ else:
     }
 
 INSTALLED_APPS = ["treebeard", "provost.server"]
+AUTH_USER_MODEL = "server.User"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"

@@ -3,6 +3,8 @@
     ProvostError
     ├── UsageError           bad input, refused before anything was touched; the command line exits with 2
     │   ├── NotFound         a name that is not in the inventory; the message lists what there is
+    │   ├── Forbidden        something that the caller has no right to
+    │   ├── Conflict         something that stands in the way now, and may be gone later
     │   └── Refused          a username, secret, rule or parameter that cannot be used
     ├── TargetError          something on, or on the way to, a target system
     │   ├── Unreachable      no connection; worth another try
@@ -42,6 +44,18 @@ class NotFound(UsageError):
     """A name that the inventory does not hold."""
 
     code = "not_found"
+
+
+class Forbidden(UsageError):
+    """The caller has no right to this."""
+
+    code = "forbidden"
+
+
+class Conflict(UsageError):
+    """What is there already, or goes on just now, stands in the way."""
+
+    code = "conflict"
 
 
 class Refused(UsageError):

@@ -6,8 +6,25 @@ The secret models are registered here and not re-exported: only `provost.server.
 
 from provost.server.models import secrets as _secrets  # noqa: F401  # Django learns of models by import
 from provost.server.models.accounts import Account
+from provost.server.models.audit import AuditEntry
 from provost.server.models.inventory import Asset, HostKey, Node
-from provost.server.models.runs import AssetLock, Record, Run
+from provost.server.models.runs import AssetLock, IdempotencyKey, Record, Run
 from provost.server.models.tasks import Task
+from provost.server.models.users import Grant, Setup, Token, User
 
-__all__ = ["Account", "Asset", "AssetLock", "HostKey", "Node", "Record", "Run", "Task"]
+__all__ = [
+    "Account",
+    "Asset",
+    "AssetLock",
+    "AuditEntry",
+    "Grant",
+    "HostKey",
+    "IdempotencyKey",
+    "Node",
+    "Record",
+    "Run",
+    "Setup",
+    "Task",
+    "Token",
+    "User",
+]

@@ -23,6 +23,7 @@ class Account(models.Model):
     become = models.CharField(max_length=10, choices=list_choices(Become), default=Become.NONE.value)
     created_by_provost = models.BooleanField(default=False)
     listed_at = models.DateTimeField(null=True, blank=True)
+    version = models.PositiveIntegerField(default=1)
     created = models.DateTimeField(auto_now_add=True)
 
     class Meta:

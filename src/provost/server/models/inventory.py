@@ -15,7 +15,10 @@ class Node(MP_Node):
 
 
 class Asset(models.Model):
-    """A target system. `options` are those of its kind; `via` is the asset that it is reached through."""
+    """A target system. `options` are those of its kind; `via` is the asset that it is reached through.
+
+    `version` counts changes, so that who changes an asset can say which one was seen.
+    """
 
     name = models.CharField(max_length=255, unique=True)
     kind = models.CharField(max_length=50)
@@ -24,6 +27,7 @@ class Asset(models.Model):
     via = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="behind")
     options = models.JSONField(default=dict, blank=True)
     comment = models.TextField(blank=True)
+    version = models.PositiveIntegerField(default=1)
     created = models.DateTimeField(auto_now_add=True)
     nodes = models.ManyToManyField(Node, related_name="assets", blank=True)
 

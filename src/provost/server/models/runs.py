@@ -7,6 +7,7 @@ from provost.core.model import Decision, SecretType, Status
 from provost.server.models.accounts import Account
 from provost.server.models.choices import list_choices
 from provost.server.models.inventory import Asset
+from provost.server.models.users import User
 
 
 class RunState(models.TextChoices):
@@ -23,6 +24,9 @@ class RunState(models.TextChoices):
 class Run(models.Model):
     """One execution. `spec` is what was asked for, never a secret; `owner` is the process that works on it.
 
+    An `attended` run is worked off by the command that made it, and ends with it; any server takes the others
+    up again.  Whoever works on a run holds it until `lease_ends`; `epoch` counts the holders.
+
     Of a saved task, `spec` is what the task was as the run was made.  `reason` and `message` say why a run of
     it was skipped.
     """
@@ -34,15 +38,22 @@ class Run(models.Model):
     task = models.ForeignKey("server.Task", models.SET_NULL, null=True, blank=True, related_name="runs")
     reason = models.CharField(max_length=50, blank=True)
     message = models.TextField(blank=True)
+    dry_run = models.BooleanField(default=False)
+    attended = models.BooleanField(default=False)
+    requested_by = models.CharField(max_length=255, blank=True)
     owner = models.CharField(max_length=255, blank=True)
-    heartbeat = models.DateTimeField(null=True, blank=True)
+    epoch = models.PositiveIntegerField(default=0)
+    lease_ends = models.DateTimeField(null=True, blank=True)
     cancel_requested = models.BooleanField(default=False)
     created = models.DateTimeField(auto_now_add=True)
     started = models.DateTimeField(null=True, blank=True)
     finished = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        indexes: ClassVar = [models.Index(fields=["-created"], name="run_created")]
+        indexes: ClassVar = [
+            models.Index(fields=["-created"], name="run_created"),
+            models.Index(fields=["state"], name="run_state"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.action} {self.id}"
@@ -81,6 +92,24 @@ class Record(models.Model):
 
     def __str__(self) -> str:
         return f"{self.username}@{self.asset_name}"
+
+
+class IdempotencyKey(models.Model):
+    """That a user asked for a run under a key of their own: asked again, the same run is the answer."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="+")
+    key = models.CharField(max_length=255)
+    fingerprint = models.CharField(max_length=64)
+    run = models.ForeignKey(Run, models.CASCADE, related_name="+")
+    created = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user", "key"], name="idempotency_key_once_per_user"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key} of {self.user}"
 
 
 class AssetLock(models.Model):

@@ -31,7 +31,8 @@ class SecretVersion(models.Model):
     """One secret that an account has, had, or may have: never changed but in its state, kept as history.
 
     `key_id` is the data key that it is encrypted with.  `public_key` is an SSH key's public half, for people to
-    see; what is pushed comes out of the ciphertext, which nobody can change without notice.
+    see; what is pushed comes out of the ciphertext, which nobody can change without notice.  `run` and its
+    `epoch` tell who staged it: what an earlier holder of the run staged may be on the target already.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -45,6 +46,7 @@ class SecretVersion(models.Model):
     public_only = models.BooleanField(default=False)
     origin = models.CharField(max_length=10, choices=list_choices(Strategy))
     run = models.ForeignKey(Run, models.SET_NULL, null=True, blank=True, related_name="+")
+    epoch = models.PositiveIntegerField(default=0)
     created = models.DateTimeField()
     promoted_at = models.DateTimeField(null=True, blank=True)
     retired_at = models.DateTimeField(null=True, blank=True)
@@ -104,3 +106,25 @@ class TaskSecret(Held):
     def holder(self) -> str:
         """The task."""
         return f"task {self.task_id}"
+
+
+class AuditHead(Held):
+    """The one row that knows the newest audit entry, and holds the key that the entries are chained with.
+
+    The key is kept like a secret of somebody's: whoever has the database alone cannot forge an entry.
+    """
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    number = models.PositiveBigIntegerField(default=0)
+    digest = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [models.CheckConstraint(condition=Q(id=1), name="one_audit_head")]
+
+    def __str__(self) -> str:
+        return f"audit key, and entry {self.number}"
+
+    @property
+    def holder(self) -> str:
+        """The audit trail."""
+        return "audit"

@@ -19,6 +19,7 @@ class Task(models.Model):
     schedule = models.JSONField(null=True, blank=True)
     active = models.BooleanField(default=True)
     comment = models.TextField(blank=True)
+    version = models.PositiveIntegerField(default=1)
     created = models.DateTimeField(auto_now_add=True)
     updated = models.DateTimeField(auto_now=True)
     last_run = models.ForeignKey(Run, models.SET_NULL, null=True, blank=True, related_name="+")

@@ -162,7 +162,9 @@ def _begin(run: Run) -> tuple[PushSpec, Secret | None, dict[str, BaseModel]]:
     spec, specified = read_spec(run=run)
     kinds = set(run.records.exclude(asset=None).values_list("asset__kind", flat=True))
     now = timezone.now()
-    Run.objects.filter(id=run.id).update(state=RunState.RUNNING, owner=name_owner(), started=now, heartbeat=now)
+    Run.objects.filter(id=run.id).update(
+        state=RunState.RUNNING, owner=name_owner(), started=now, lease_ends=now + LEASE
+    )
     return spec, specified, read_parameters(spec, sorted(kinds))
 
 
@@ -352,5 +354,5 @@ class _Work:
 
     def _renew(self) -> bool:
         renew_locks(run_id=self._run_id)
-        Run.objects.filter(id=self._run_id).update(heartbeat=timezone.now())
+        Run.objects.filter(id=self._run_id).update(lease_ends=timezone.now() + LEASE)
         return Run.objects.filter(id=self._run_id, cancel_requested=True).exists()

@@ -158,7 +158,7 @@ def request_cancel(*, run: Run) -> None:
 def settle_interrupted() -> None:
     """Close the runs whose process has ended without closing them. Their secrets stay pending."""
     for run in Run.objects.filter(state__in=ALIVE):
-        silent = run.heartbeat is not None and run.heartbeat < timezone.now() - _SILENCE
+        silent = run.lease_ends is not None and run.lease_ends < timezone.now() - _SILENCE
         if not (silent or is_gone(run.owner)):
             continue
         with transaction.atomic():
