@@ -41,6 +41,7 @@ else:
     }
 
 INSTALLED_APPS = ["treebeard", "provost.server"]
+TOKEN_LONGEST_DAYS = 365
 AUTH_USER_MODEL = "server.User"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
