@@ -3,9 +3,8 @@
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final, Self
-
-from provost.engine import Event, Settled
 
 if TYPE_CHECKING:
     from rich import progress
@@ -14,9 +13,9 @@ _SECONDS_BETWEEN_LINES: Final = 10.0
 
 
 class Progress:
-    """Counts accounts as they settle. `total` may be unknown (None); with `quiet`, only a terminal sees it."""
+    """Counts accounts as they settle, of `total`; with `quiet`, only a terminal sees it."""
 
-    def __init__(self, total: int | None, *, quiet: bool) -> None:
+    def __init__(self, total: int, *, quiet: bool) -> None:
         self._total = total
         self._quiet = quiet
         self._counts: Counter[str] = Counter()
@@ -48,11 +47,13 @@ class Progress:
         elif not self._quiet and self._told > self._began:
             self._tell()
 
-    def observe(self, event: Event) -> None:
-        """Count what has settled."""
-        if not isinstance(event, Settled):
-            return
-        self._counts.update(outcome.status.value for outcome in event.outcomes)
+    def count(self, statuses: Iterable[str]) -> None:
+        """Count accounts that have settled just now, by their statuses."""
+        self.show(self._counts + Counter(statuses))
+
+    def show(self, counts: Mapping[str, int]) -> None:
+        """Show how many have settled so far, by status."""
+        self._counts = Counter(counts)
         if self._bar is not None and self._task is not None:
             self._bar.update(
                 self._task, completed=self._counts.total(), description=self._describe(), rate=self._rate()
@@ -62,8 +63,7 @@ class Progress:
 
     def _tell(self) -> None:
         self._told = time.monotonic()
-        of = f" of {self._total}" if self._total else ""
-        sys.stderr.write(f"{self._counts.total()}{of}, {self._rate()}: {self._describe()}\n")
+        sys.stderr.write(f"{self._counts.total()} of {self._total}, {self._rate()}: {self._describe()}\n")
 
     def _describe(self) -> str:
         return ", ".join(f"{count} {status}" for status, count in self._counts.most_common()) or "working"

@@ -1,79 +1,89 @@
-"""Runs and their records as tables and as JSON (the shape is a public contract)."""
+"""Runs and their records as tables, as CSV and as JSON (the shape is a public contract)."""
 
+import csv
+import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
-from uuid import UUID
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
-from provost.cli.output import print_json, print_line, print_table
-from provost.server.models import Record, Run
-from provost.server.services.runs import ALIVE, SETTLED_WELL
+import typer
+
+from provost.cli.call import call, call_all
+from provost.cli.output import make_inert, print_json, print_line, print_table
+from provost.core.documents import RecordDocument, RunDetailDocument, RunDocument
+from provost.core.model import FINE, SETTLED_WELL
+from provost.core.operations import LIST_RECORDS, SHOW_RUN
+from provost.core.requests import RecordQuery
+
+ALIVE: Final = frozenset({"queued", "running"})
+"""States of a run that is not over."""
 
 _SMALL: Final = 100
+_INTERRUPTED: Final = 130
+_FORMULA: Final = ("=", "+", "-", "@")
 
 
-def print_run(run: Run, records: Sequence[Record], *, as_json: bool, whole: bool = False) -> None:
+def report_run(run_id: str, *, as_json: bool, interrupted: bool = False) -> None:
+    """Print a run that was worked off, and exit with its status; `interrupted`: a signal ended it."""
+    run = call(SHOW_RUN, run=run_id)
+    records = list_records(run_id)
+    print_run(run, records, as_json=as_json)
+    if interrupted:
+        raise typer.Exit(_INTERRUPTED)
+    if any(record.status not in FINE for record in records):
+        raise typer.Exit(1)
+
+
+def list_records(run_id: str) -> list[RecordDocument]:
+    """Return all records of a run."""
+    return list(call_all(LIST_RECORDS, RecordQuery(), run=run_id))
+
+
+def print_run(
+    run: RunDetailDocument, records: Sequence[RecordDocument], *, as_json: bool, whole: bool = False
+) -> None:
     """Print a run with its records; of a large one, unless `whole`, those that did not end well.
 
     A JSON document always holds them all.
     """
-    counts = Counter(record.status or "open" for record in records)
     if as_json:
-        print_json(
-            {"run": describe_run(run, counts), "records": [_describe_record(record) for record in records]}
-        )
+        print_json({"run": run, "records": records})
         return
     shown = records
-    if len(records) > _SMALL and not whole:
+    if len(records) > _SMALL and not (whole or run.dry_run):
         shown = [record for record in records if record.status not in SETTLED_WELL]
     if shown:
         _print_record_table(shown)
     if len(shown) < len(records):
         rest = f"{len(records) - len(shown)} records that ended well are not shown."
         print_line(f"{rest} All of them: provost run show {str(run.id)[:8]}")
-    why = f"{run.reason}: {run.message}" if run.reason else f"{sum_up(counts)}."
+    if run.dry_run and run.state == "finished" and not run.reason:
+        decisions = Counter(record.decision or record.status or "open" for record in records)
+        print_line(f"Nothing was changed. A push would do this: {sum_up(decisions)}.")
+        return
+    why = f"{run.reason}: {run.message}" if run.reason else f"{sum_up(run.counts)}."
     print_line(f"Run {run.id} is {run.state}: {why}")
-    if run.state not in ALIVE and any(status not in SETTLED_WELL for status in counts):
+    if run.dry_run or run.state in ALIVE:
+        return
+    if any(record.status not in SETTLED_WELL for record in records):
         print_line(f"To do again what did not end well: provost run retry {str(run.id)[:8]}")
 
 
-def print_records(records: Sequence[Record], *, as_json: bool) -> None:
-    """Print the records of a dry run, which is no run in the database."""
-    if as_json:
-        counts = Counter(record.decision or record.status or "open" for record in records)
-        run = {
-            "id": None,
-            "state": "dry_run",
-            "action": "push",
-            "task": None,
-            "reason": "",
-            "message": "",
-            "started": None,
-            "finished": None,
-            "counts": dict(counts),
-        }
-        print_json({"run": run, "records": [_describe_record(record) for record in records]})
-        return
-    _print_record_table(records)
-    decisions = Counter(record.decision or record.status or "open" for record in records)
-    print_line(f"Nothing was changed. A push would do this: {sum_up(decisions)}.")
-
-
-def print_runs(runs: Sequence[Run], counts: Mapping[UUID, Counter[str]], *, as_json: bool) -> None:
+def print_runs(runs: Sequence[RunDocument], *, as_json: bool) -> None:
     """Print a list of runs."""
     if as_json:
-        print_json({"runs": [describe_run(run, counts[run.id]) for run in runs]})
+        print_json({"runs": runs})
         return
     print_table(
         ("run", "action", "task", "state", "started", "records"),
         [
             (
                 str(run.id)[:8],
-                run.action,
+                f"{run.action} (dry run)" if run.dry_run else run.action,
                 run.task,
                 run.state,
                 run.started,
-                run.reason or sum_up(counts[run.id]),
+                run.reason or sum_up(run.counts),
             )
             for run in runs
         ],
@@ -81,12 +91,28 @@ def print_runs(runs: Sequence[Run], counts: Mapping[UUID, Counter[str]], *, as_j
     )
 
 
-def _print_record_table(records: Sequence[Record]) -> None:
+def write_csv(records: Iterable[RecordDocument]) -> None:
+    """Write records as CSV, RFC 4180. Text that a spreadsheet would take for a formula gets an apostrophe."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    columns = list(RecordDocument.model_fields)
+    writer.writerow(columns)
+    for record in records:
+        writer.writerow([_make_plain(getattr(record, column)) for column in columns])
+
+
+def _make_plain(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    text = make_inert(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _print_record_table(records: Sequence[RecordDocument]) -> None:
     print_table(
         ("asset", "username", "type", "decision", "status", "by", "why"),
         [
             (
-                record.asset_name,
+                record.asset,
                 record.username,
                 record.secret_type,
                 record.decision,
@@ -100,35 +126,7 @@ def _print_record_table(records: Sequence[Record]) -> None:
     )
 
 
-def describe_run(run: Run, counts: Counter[str]) -> dict[str, Any]:
-    """Return a run as it is in JSON."""
-    return {
-        "id": str(run.id),
-        "state": run.state,
-        "action": run.action,
-        "task": run.task.name if run.task else None,
-        "reason": run.reason,
-        "message": run.message,
-        "started": run.started,
-        "finished": run.finished,
-        "counts": dict(counts),
-    }
-
-
-def _describe_record(record: Record) -> dict[str, Any]:
-    return {
-        "asset": record.asset_name,
-        "username": record.username,
-        "secret_type": record.secret_type,
-        "decision": record.decision,
-        "status": record.status,
-        "reason": record.reason,
-        "message": record.message,
-        "seconds": record.seconds,
-        "actor": record.actor,
-    }
-
-
-def sum_up(counts: Counter[str]) -> str:
+def sum_up(counts: Mapping[str, int]) -> str:
     """Say how many records there are of each status."""
-    return ", ".join(f"{count} {status}" for status, count in counts.most_common()) or "no records"
+    most_first = sorted(counts.items(), key=lambda pair: -pair[1])
+    return ", ".join(f"{count} {status}" for status, count in most_first) or "no records"

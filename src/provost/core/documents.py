@@ -69,10 +69,14 @@ class AssetDocument(Document):
 
 
 class AssetDetailDocument(AssetDocument):
-    """An asset, with how many accounts of it are in the list, and with what it is known by."""
+    """An asset, with how many accounts of it are in the list, and with what it is known by.
+
+    `unlisted` counts the accounts that are not in the list, and of which secrets are kept.
+    """
 
     privileged: list[PrivilegedDocument]
     accounts: int
+    unlisted: int
     host_keys: list[HostKeyDocument]
 
 

@@ -45,6 +45,7 @@ def describe_asset_detail(asset: Asset) -> told.AssetDetailDocument:
             for one in listed.filter(privileged=True).order_by("priority", "username")
         ],
         accounts=listed.count(),
+        unlisted=asset.accounts.filter(listed_at=None).count(),
         host_keys=[
             told.HostKeyDocument(
                 fingerprint=one.fingerprint, state=one.state, first_seen=one.first_seen, key=one.key
