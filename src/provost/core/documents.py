@@ -19,7 +19,7 @@ T = TypeVar("T")
 class Document(BaseModel):
     """What is told of one thing."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class PageDocument(Document, Generic[T]):

@@ -13,7 +13,7 @@ class PushSpec(BaseModel):
     `parameters` are those of the kinds pushed to; each goes to the kinds that know it.  Times in seconds.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     assets: tuple[str, ...] = ()
     nodes: tuple[str, ...] = ()

@@ -16,7 +16,7 @@ Many = Field(default=(), max_length=100_000)
 class Said(BaseModel):
     """What somebody says. What is not known is refused, so that no misspelt field is lost."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class SecretBody(Said):
