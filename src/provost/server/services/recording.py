@@ -1,7 +1,7 @@
 """From outcomes to records, secrets and the list, in bulk and in one transaction."""
 
-from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from django.db import transaction
@@ -13,6 +13,7 @@ from provost.core.model import Decision, SecretType, Status
 from provost.server.models import Account, Record
 from provost.server.services import secrets
 from provost.server.services.chunks import split
+from provost.server.services.metrics import RECORDS_SETTLED
 
 _NOTHING_SET = {Status.FAILED, Status.SKIPPED, Status.CANCELLED, Status.UNCHANGED}
 _DONE = {Status.SUCCEEDED, Status.UNVERIFIED}
@@ -74,6 +75,7 @@ def _record_chunk(run_id: UUID, secret_type: SecretType, outcomes: Sequence[Outc
         records,
         ["account", "decision", "status", "reason", "message", "seconds", "actor", "settled_at"],
     )
+    _count(Counter(Status(told[record.asset_id, record.username].status) for record in records))  # type: ignore[index]  # as above
 
 
 def fill_record(record: Record, outcome: Outcome) -> None:
@@ -141,4 +143,13 @@ def settle_interrupted_records(*, run_id: UUID) -> None:
 
 
 def _close(records: QuerySet[Record], status: Status, reason: str, message: str) -> None:
-    records.update(status=status, reason=reason, message=message, settled_at=timezone.now())
+    closed = records.update(status=status, reason=reason, message=message, settled_at=timezone.now())
+    _count({status: closed})
+
+
+def _count(settled: Mapping[Status, int]) -> None:
+    def count() -> None:
+        for status, number in settled.items():
+            RECORDS_SETTLED.labels(status).inc(number)
+
+    transaction.on_commit(count)
