@@ -17,13 +17,13 @@ from provost.server.models import Record, Run, Task
 from provost.server.models.runs import RunState
 from provost.server.services import secrets
 from provost.server.services.expansion import Expansion, expand
-from provost.server.services.locks import LEASE, is_gone, name_owner
-from provost.server.services.recording import settle_interrupted_records
+from provost.server.services.leases import is_held
+from provost.server.services.locks import is_gone, name_owner
+from provost.server.services.recording import settle_interrupted_records, settle_unbegun
 
 FINE = frozenset({Status.SUCCEEDED, Status.UNCHANGED})
 """Statuses that leave nothing to do."""
 
-_SILENCE = 10 * LEASE
 ALIVE = frozenset({RunState.QUEUED, RunState.RUNNING})
 """States of a run that is not over."""
 
@@ -31,8 +31,19 @@ SETTLED_WELL = FINE | {Status.UNVERIFIED}
 """Statuses that a retry leaves alone."""
 
 
-def create_push(*, spec: PushSpec, specified: Secret | None, task: Task | None = None) -> Run:
+def create_push(  # noqa: PLR0913  # what a run is made of
+    *,
+    spec: PushSpec,
+    specified: Secret | None,
+    task: Task | None = None,
+    dry_run: bool = False,
+    attended: bool = True,
+    requested_by: str = "",
+) -> Run:
     """Write down a push: the run, with a record for every account that it means. Nothing is contacted.
+
+    The caller works an `attended` run off; any server takes the others.  For a dry run the specified secret is
+    checked and not held.
 
     Raises:
         UsageError: what was asked for cannot be done.
@@ -41,16 +52,21 @@ def create_push(*, spec: PushSpec, specified: Secret | None, task: Task | None =
     expansion = expand(spec=spec, specified=specified)
     with transaction.atomic():
         run = Run.objects.create(
-            action="push", spec=spec.model_dump(mode="json"), task=task, owner=name_owner()
+            action="push",
+            spec=spec.model_dump(mode="json"),
+            task=task,
+            dry_run=dry_run,
+            attended=attended,
+            requested_by=requested_by,
+            owner=name_owner() if attended else "",
         )
-        Record.objects.bulk_create(draft_records(expansion=expansion, spec=spec, run=run), batch_size=1000)
-        if specified is not None:
+        Record.objects.bulk_create(_draft_records(run, expansion, spec), batch_size=1000)
+        if specified is not None and not dry_run:
             secrets.hold_specified(run_id=run.id, secret=specified)
     return run
 
 
-def draft_records(*, expansion: Expansion, spec: PushSpec, run: Run | None = None) -> Iterator[Record]:
-    """Yield a record for every account on every asset; without a run, for a dry run."""
+def _draft_records(run: Run, expansion: Expansion, spec: PushSpec) -> Iterator[Record]:
     for asset in expansion.assets:
         for username in dict.fromkeys(spec.usernames):
             yield Record(
@@ -58,8 +74,10 @@ def draft_records(*, expansion: Expansion, spec: PushSpec, run: Run | None = Non
             )
 
 
-def create_retry(*, run: Run) -> Run:
+def create_retry(*, run: Run, attended: bool = True) -> Run:
     """Write down another run for all records of `run` that did not end well, with the same settings.
+
+    `attended` is as for `create_push`.
 
     Raises:
         Refused: the run is not over yet, or there is nothing to do again.
@@ -69,6 +87,11 @@ def create_retry(*, run: Run) -> Run:
     if run.state == RunState.SKIPPED:
         raise Refused(
             f"Run {run.id} was skipped: there is nothing to retry. To start its task: provost task run",
+            code="no_retry",
+        )
+    if run.dry_run:
+        raise Refused(
+            f"Run {run.id} was a dry run: there is nothing to retry. Push, or do another: provost push",
             code="no_retry",
         )
     spec, specified = read_spec(run=run)
@@ -81,7 +104,13 @@ def create_retry(*, run: Run) -> Run:
             code="secret_not_held",
         )
     with transaction.atomic():
-        retry = Run.objects.create(action=run.action, spec=run.spec, task_id=run.task_id, owner=name_owner())
+        retry = Run.objects.create(
+            action=run.action,
+            spec=run.spec,
+            task_id=run.task_id,
+            attended=attended,
+            owner=name_owner() if attended else "",
+        )
         Record.objects.bulk_create(
             (
                 Record(
@@ -147,23 +176,39 @@ def count_records(*, runs: Sequence[Run]) -> dict[UUID, Counter[str]]:
 def request_cancel(*, run: Run) -> None:
     """Ask the process that works on a run to end it in good order.
 
+    A run that waits for a server is cancelled at once: what an earlier server may have set there is uncertain.
+
     Raises:
         Refused: the run is over.
     """
-    if run.state not in ALIVE:
-        raise Refused(f"Run {run.id} is over already ({run.state}).", code="run_over")
-    Run.objects.filter(id=run.id).update(cancel_requested=True)
+    with transaction.atomic():
+        run = Run.objects.select_for_update().get(id=run.id)
+        if run.state not in ALIVE:
+            raise Refused(f"Run {run.id} is over already ({run.state}).", code="run_over")
+        run.cancel_requested = True
+        if not (run.attended or is_held(run=run)):
+            run.epoch += 1  # nobody's any more: whoever held it last can write nothing
+            settle_unbegun(run=run)
+            run.state, run.finished = RunState.CANCELLED, timezone.now()
+        run.save(update_fields=["cancel_requested", "epoch", "state", "finished"])
 
 
 def settle_interrupted() -> None:
-    """Close the runs whose process has ended without closing them. Their secrets stay pending."""
-    for run in Run.objects.filter(state__in=ALIVE):
-        silent = run.lease_ends is not None and run.lease_ends < timezone.now() - _SILENCE
-        if not (silent or is_gone(run.owner)):
+    """Close the attended runs whose process has ended without closing them. Their secrets stay pending."""
+    for run in Run.objects.filter(attended=True, state__in=ALIVE):
+        if not _is_abandoned(run):
             continue
         with transaction.atomic():
-            settle_interrupted_records(run_id=run.id)
-            Run.objects.filter(id=run.id).update(state=RunState.INTERRUPTED, finished=timezone.now())
+            run = Run.objects.select_for_update().defer("spec").get(id=run.id)  # noqa: PLW2901  # as it now is
+            if run.state in ALIVE and _is_abandoned(run):
+                settle_interrupted_records(run=run)
+                run.state, run.finished = RunState.INTERRUPTED, timezone.now()
+                run.save(update_fields=["state", "finished"])
+
+
+def _is_abandoned(run: Run) -> bool:
+    """Tell whether nobody can write anything more for an attended run."""
+    return is_gone(run.owner) if run.state == RunState.QUEUED else not is_held(run=run)
 
 
 def read_spec(*, run: Run) -> tuple[PushSpec, Secret | None]:

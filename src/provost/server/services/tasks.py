@@ -128,8 +128,10 @@ def delete_task(*, name: str) -> None:
     find_task(name=name).delete()
 
 
-def start(*, task: Task) -> Run:
-    """Write down a run of a task for the caller to work off: its assets are those of now. Active or not.
+def start(*, task: Task, attended: bool = True) -> Run:
+    """Write down a run of a task: its assets are those of now. Active or not.
+
+    The caller works an `attended` run off; any server takes the others.
 
     Raises:
         NotFound: an asset or a node is not there any more.
@@ -144,12 +146,18 @@ def start(*, task: Task) -> Run:
                 f"Run {going.id} of task {task.name} is not over yet. Wait, or: provost run cancel",
                 code="task_running",
             )
-        return _start(task)
+        return _start(task, attended=attended)
 
 
-def _start(task: Task) -> Run:
+def _start(task: Task, *, attended: bool, requested_by: str = "") -> Run:
     specified = secrets.read_for_task(task_id=task.id)
-    task.last_run = create_push(spec=PushSpec.model_validate(task.spec), specified=specified, task=task)
+    task.last_run = create_push(
+        spec=PushSpec.model_validate(task.spec),
+        specified=specified,
+        task=task,
+        attended=attended,
+        requested_by=requested_by,
+    )
     task.save(update_fields=["last_run"])
     return task.last_run
 
@@ -159,7 +167,7 @@ def _find_going(task: Task) -> Run | None:
 
 
 def claim_due(*, now: datetime, limit: int) -> list[Run]:
-    """Start what is due, the longest due first: at most `limit` tasks. Returns their runs, to be worked off.
+    """Start what is due, the longest due first: at most `limit` tasks. Returns their runs; servers take them.
 
     Any number of processes may do this at once; each due time is one process's alone.  Times that were missed
     count as one, and that one waits for the maintenance window.  A task whose run is not over, or that cannot
@@ -191,7 +199,7 @@ def _claim(task_id: UUID, now: datetime) -> Run | None:
             return None
         try:
             with transaction.atomic():
-                return _start(task)
+                return _start(task, attended=False, requested_by=f"task {task.name}")
         except ProvostError as error:  # nobody is there to be told: it is written down
             task.last_run = _skip(task, error.code, error.message)
             task.save(update_fields=["last_run"])
@@ -204,6 +212,7 @@ def _skip(task: Task, reason: str, message: str) -> Run:
         state=RunState.SKIPPED,
         spec=task.spec,
         task=task,
+        requested_by=f"task {task.name}",
         reason=reason,
         message=message,
         finished=timezone.now(),
