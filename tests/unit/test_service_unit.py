@@ -21,7 +21,7 @@ def test_unit_is_one_that_systemd_accepts(tmp_path: Path) -> None:
 
 
 def test_unit_waits_for_a_clean_stop() -> None:
-    """systemd waits longer than the server takes to hand its runs over."""
+    """A stop by systemd waits longer than the server takes to hand its runs over."""
     from provost.cli import serving
 
     settings = dict(line.split("=", 1) for line in UNIT.read_text().splitlines() if "=" in line)
