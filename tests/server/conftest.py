@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from uuid import uuid4
@@ -63,6 +65,7 @@ def _server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PROVOST_HOME", str(home))
+        patch.setenv("PROVOST_ALLOWED_HOSTS", "testserver")  # as Django's client for tests names it
         patch.setenv("DJANGO_SETTINGS_MODULE", "provost.config.settings")
         for name in ("PROVOST_DATABASE_URL", "PROVOST_MASTER_KEY_FILE"):
             patch.delenv(name, raising=False)
@@ -159,3 +162,58 @@ def ready(request: pytest.FixtureRequest, _template: dict[str, str], environment
             request.getfixturevalue("postgresql"), template=url.rpartition("/")[2]
         )
     return _prepare_program(environment)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A real `provost serve`. `told` is what it wrote to standard output until it was ready."""
+
+    process: subprocess.Popen[str]
+    url: str
+    told: str
+    log_file: Path
+
+    @property
+    def log(self) -> str:
+        """What it has written to standard error."""
+        return self.log_file.read_text()
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send it a signal, and return its exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+
+Serve = Callable[..., Server]
+
+
+@pytest.fixture
+def serve(environment: dict[str, str], tmp_path: Path) -> Iterator[Serve]:
+    """A function that starts the real server on a free port; it ends with the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*words: str, **variables: str) -> Server:
+        log_file = tmp_path / f"log{len(started)}"
+        with log_file.open("w") as log:
+            process = subprocess.Popen(
+                [Path(sys.executable).with_name("provost"), "serve", "--port", "0", *words],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=environment | variables,
+            )
+        started.append(process)
+        assert process.stdout
+        told = ""
+        for line in process.stdout:
+            told += line
+            if line.startswith("Provost listens on "):
+                return Server(process, line.split()[-1], told, log_file)
+        pytest.fail(f"exit status {process.wait()}\n{told}\n{log_file.read_text()}")
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        if process.stdout:
+            process.stdout.close()

@@ -53,7 +53,9 @@ def run_server(environment: Environment, tls: ssl.SSLContext | None, listener: s
     def announce() -> None:
         if setup:
             print_line(f"There is no user yet. The token to make the first one, told this once: {setup}")
-        print_line(f"Provost listens on {name_address(environment, listener)}")
+        url = name_address(environment, listener)
+        logger.info("Listening on %s", url)
+        print_line(f"Provost listens on {url}")
         sys.stdout.flush()
 
     server = _Server(_configure(application, tls), application, announce)

@@ -73,14 +73,17 @@ def load_certificate(context: ssl.SSLContext, environment: Environment) -> None:
         raise UsageError("TLS needs both a certificate and its key: one is missing.", code="tls_refused")
     try:
         context.load_cert_chain(certificate, key, password=lambda: "")
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        why = error.strerror if isinstance(error, OSError) and error.filename else "they do not fit together"
-        why = getattr(error, "reason", None) or why
-        raise UsageError(
-            f"The certificate {certificate} and the key {key} cannot be used: {why}. Both are PEM files, "
-            "the key without a passphrase.",
-            code="tls_refused",
-        ) from None
+    except (ssl.SSLError, ValueError) as error:
+        why = getattr(error, "reason", None) or "they are not as they should be"
+    except OSError as error:
+        why = error.strerror
+    else:
+        return
+    raise UsageError(
+        f"The certificate {certificate} and the key {key} cannot be used: {why}. Both are PEM files, "
+        "the key without a passphrase.",
+        code="tls_refused",
+    )
 
 
 def open_socket(environment: Environment) -> socket:

@@ -45,7 +45,8 @@ SECRET_KEY = "unused"  # noqa: S105
 LOGGING_CONFIG = None  # logs.py does it, for servers
 
 ROOT_URLCONF = "provost.config.urls"
-ALLOWED_HOSTS = [*(ENVIRONMENT.allowed_hosts or ("localhost", "127.0.0.1", "[::1]", ENVIRONMENT.host))]
+_own = f"[{ENVIRONMENT.host}]" if ":" in ENVIRONMENT.host else ENVIRONMENT.host
+ALLOWED_HOSTS = [*(ENVIRONMENT.allowed_hosts or ("localhost", "127.0.0.1", "[::1]", _own))]
 MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "provost.server.web.routing.RoutingMiddleware",

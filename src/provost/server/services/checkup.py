@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from provost.core.errors import ProvostError
+from provost.core.errors import ProvostError, VaultError
 from provost.core.rights import Role
 from provost.server.models import Grant, Token
 from provost.server.services import keyring, vitals
@@ -222,13 +222,15 @@ def _examine_audit() -> Iterator[Finding]:
     if find_spec("provost.server.services.audit") is None:
         return
     try:
-        import_module("provost.server.services.audit").verify()
-    except ProvostError as error:
+        proof = import_module("provost.server.services.audit").verify()
+    except VaultError:  # told with the keyset
+        return
+    if proof.broken is None:
+        yield Finding(Level.OK, "audit", f"The audit trail of {proof.entries} entries is whole.")
+    else:
         yield Finding(
             Level.PROBLEM,
-            error.code,
-            error.message,
-            "Somebody changed the audit trail in the database. Keep a copy of it, and find out who can.",
+            "audit_broken",
+            f"The audit trail is not as it was written: {proof.why}.",
+            "Somebody changed it in the database. Keep a copy of that, and find out who could.",
         )
-    else:
-        yield Finding(Level.OK, "audit", "The audit trail is unbroken.")

@@ -1,7 +1,9 @@
 """What the database tells, for Prometheus: asked for at each scrape, with one query for each kind of thing."""
 
+import logging
 from collections.abc import Iterable, Iterator
 
+from django.db import DatabaseError
 from django.db.models import Count, Min, Q
 from django.utils import timezone
 from prometheus_client import generate_latest
@@ -13,6 +15,8 @@ from provost.server.models.runs import RunState
 from provost.server.services import vitals
 from provost.server.services.metrics import REGISTRY
 
+logger = logging.getLogger(__name__)
+
 
 class _Gauges(Collector):
     """Reads the gauges as they are scraped."""
@@ -22,7 +26,17 @@ class _Gauges(Collector):
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the gauges of now."""
+        """Yield the gauges of now. A database that does not answer leaves out its own, and no others."""
+        if (age := vitals.tell_beat_age()) is not None:
+            yield GaugeMetricFamily(
+                "provost_worker_beat_age_seconds", "How long ago the worker last showed life.", value=age
+            )
+        try:
+            yield from list(self._ask())
+        except DatabaseError:
+            logger.warning("The database did not answer: its metrics are left out.")
+
+    def _ask(self) -> Iterator[Metric]:
         now = timezone.now()
         runs = GaugeMetricFamily("provost_runs", "Runs by state.", labels=["state"])
         counts = dict(Run.objects.order_by().values_list("state").annotate(count=Count("id")))
@@ -54,10 +68,6 @@ class _Gauges(Collector):
         accounts.add_metric(["listed"], found["listed"])
         accounts.add_metric(["pending"], found["all"] - found["listed"])
         yield accounts
-        if (age := vitals.tell_beat_age()) is not None:
-            yield GaugeMetricFamily(
-                "provost_worker_beat_age_seconds", "How long ago the worker last showed life.", value=age
-            )
 
 
 def render() -> bytes:

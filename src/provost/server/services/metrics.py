@@ -1,7 +1,15 @@
 """What this process counts, for Prometheus. What the database tells is in gauges.py."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
 
+disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the lines, for nothing here
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 

@@ -34,7 +34,10 @@ def show_ready(_request: HttpRequest) -> HttpResponse:
 def show_metrics(request: HttpRequest) -> HttpResponse:
     """Show the metrics to everybody if they are public, else to whoever may view everything."""
     if not settings.PUBLIC_METRICS:
-        principal = _authenticate(request)
+        try:
+            principal = authenticate(request)
+        except ProvostError:
+            principal = None
         if principal is None:
             return _refuse(401, "unauthenticated", "Send a token: Authorization: Bearer ...")
         context.note_principal(principal.name)
@@ -43,13 +46,11 @@ def show_metrics(request: HttpRequest) -> HttpResponse:
     return HttpResponse(render(), content_type=CONTENT_TYPE_LATEST)
 
 
-def _authenticate(request: HttpRequest) -> Principal | None:
-    if find_spec("provost.server.api") is None:  # no way in without the API
+def authenticate(request: HttpRequest) -> Principal | None:
+    """Return who asks, by the API's own rules; None for nobody. Without the API nobody can."""
+    if find_spec("provost.server.api") is None:
         return None
-    try:
-        principal: Principal | None = import_module(_AUTHENTICATION).authenticate(request)
-    except ProvostError:
-        return None
+    principal: Principal | None = import_module(_AUTHENTICATION).authenticate(request)
     return principal
 
 
