@@ -1,4 +1,4 @@
-"""Who makes a request: told by the token in its Authorization header alone, so that no cookie can act."""
+"""The API's way in, as ninja and OpenAPI have it."""
 
 from typing import Any
 
@@ -6,41 +6,12 @@ from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 from ninja.security import HttpBearer
 
-from provost.core.rights import Face, Principal
-from provost.server.services import context, tokens
-
-_SCHEME = "bearer"
-
-
-def authenticate(request: HttpRequest) -> Principal | None:
-    """Return who makes a request; None: it has no token, or one that is not valid."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != _SCHEME or not token:
-        return None
-    current = context.request.get()
-    principal = tokens.authenticate(
-        text=token.strip(),
-        source=current.source if current else "",
-        request_id=current.id if current else "",
-    )
-    if principal is not None:
-        context.note_principal(principal.name)
-    return principal
-
-
-def make_stranger() -> Principal:
-    """Return somebody who is not known yet, and may do nothing."""
-    current = context.request.get()
-    return Principal(
-        "nobody",
-        Face.API,
-        source=current.source if current else "",
-        request_id=current.id if current else "",
-    )
+from provost.core.rights import Principal
+from provost.server.web.authentication import authenticate
 
 
 class Token(HttpBearer):
-    """The API's way in, as OpenAPI has it."""
+    """A token in the Authorization header."""
 
     def authenticate(self, request: HttpRequest, token: str) -> Principal | None:
         """Return who has this token."""

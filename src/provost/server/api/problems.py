@@ -2,14 +2,13 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterable
+from typing import Any
 
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
-from provost.core.documents import ProblemDocument
 from provost.core.errors import (
     Conflict,
     Forbidden,
@@ -18,12 +17,10 @@ from provost.core.errors import (
     UsageError,
     VaultError,
 )
-from provost.server.services import context
 from provost.server.services.imports import ImportRefused
+from provost.server.web.problems import MEDIA_TYPE, make_problem, tell_stranger
 
 logger = logging.getLogger(__name__)
-
-MEDIA_TYPE = "application/problem+json"
 
 _STATUSES: tuple[tuple[type[ProvostError], int, str], ...] = (
     (Forbidden, 403, "Not allowed"),
@@ -34,26 +31,6 @@ _STATUSES: tuple[tuple[type[ProvostError], int, str], ...] = (
     (ProvostError, 500, "Went wrong"),
 )
 _OUTDATED = 412
-
-
-def make_problem(
-    status: int, code: str, title: str, detail: str, errors: Iterable[tuple[str, str]] = ()
-) -> HttpResponse:
-    """Return the response that tells of a problem; `errors` are (where in what was sent, what is wrong)."""
-    current = context.request.get()
-    problem = ProblemDocument(
-        type=f"urn:provost:problem:{code}",
-        title=title,
-        status=status,
-        detail=detail,
-        code=code,
-        request_id=current.id if current else "",
-        errors=[{"where": where, "what": what} for where, what in errors],
-    )
-    response = HttpResponse(problem.model_dump_json(), status=status, content_type=MEDIA_TYPE)
-    if status == 401:  # noqa: PLR2004  # RFC 9110, 15.5.2: then it says how
-        response["WWW-Authenticate"] = "Bearer"
-    return response
 
 
 def tell_error(_request: HttpRequest, error: ProvostError) -> HttpResponse:
@@ -67,7 +44,7 @@ def tell_error(_request: HttpRequest, error: ProvostError) -> HttpResponse:
 
 def install(api: NinjaAPI) -> None:
     """Let an API answer with problem details to everything that goes wrong."""
-    handlers: dict[type[Exception], Callable[..., HttpResponse]] = {
+    handlers: dict[type[Exception], Any] = {
         ProvostError: tell_error,
         ValidationError: _tell_invalid,
         AuthenticationError: _tell_stranger,
@@ -89,7 +66,7 @@ def _tell_invalid(_request: HttpRequest, error: ValidationError) -> HttpResponse
 
 
 def _tell_stranger(_request: HttpRequest, _error: AuthenticationError) -> HttpResponse:
-    return make_problem(401, "unauthenticated", "Who is it?", "Send a valid token: Authorization: Bearer TOKEN")
+    return tell_stranger()
 
 
 def _tell_unreadable(_request: HttpRequest, error: HttpError) -> HttpResponse:

@@ -21,9 +21,10 @@ from provost.core.documents import ProblemDocument
 from provost.core.errors import NotFound, Refused
 from provost.core.operations import OPERATIONS, Operation
 from provost.server.api import problems
-from provost.server.api.authentication import Token, make_stranger
+from provost.server.api.authentication import Token
 from provost.server.api.parsing import StrictParser, check_text
 from provost.server.api.streams import add_streams
+from provost.server.web.authentication import make_stranger
 
 _PROBLEMS: Final = frozenset({400, 401, 403, 404, 409, 412, 422, 503})
 _QUERY: Final[Any] = Query(...)  # type: ignore[type-arg]  # ninja declares parameters by their defaults
