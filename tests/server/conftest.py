@@ -7,11 +7,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from uuid import uuid4
 
+import httpx
 import pytest
 
 
@@ -187,13 +189,12 @@ class Server:
 Serve = Callable[..., Server]
 
 
-@pytest.fixture
-def serve(environment: dict[str, str], tmp_path: Path) -> Iterator[Serve]:
-    """A function that starts the real server on a free port; it ends with the test."""
+@contextmanager
+def _run_servers(environment: dict[str, str], folder: Path) -> Iterator[Serve]:
     started: list[subprocess.Popen[str]] = []
 
     def start(*words: str, **variables: str) -> Server:
-        log_file = tmp_path / f"log{len(started)}"
+        log_file = folder / f"log{len(started)}"
         with log_file.open("w") as log:
             process = subprocess.Popen(
                 [Path(sys.executable).with_name("provost"), "serve", "--port", "0", *words],
@@ -211,9 +212,46 @@ def serve(environment: dict[str, str], tmp_path: Path) -> Iterator[Serve]:
                 return Server(process, line.split()[-1], told, log_file)
         pytest.fail(f"exit status {process.wait()}\n{told}\n{log_file.read_text()}")
 
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
-        if process.stdout:
-            process.stdout.close()
+    try:
+        yield start
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+            if process.stdout:
+                process.stdout.close()
+
+
+@pytest.fixture
+def serve(environment: dict[str, str], tmp_path: Path) -> Iterator[Serve]:
+    """A function that starts the real server on a free port; it ends with the test."""
+    with _run_servers(environment, tmp_path) as start:
+        yield start
+
+
+@dataclass(frozen=True)
+class Api:
+    """The API of a real server, and a token of its first administrator."""
+
+    server: Server
+    token: str
+
+    def connect(self, token: str | None = None) -> httpx.Client:
+        """Return a client that sends a token: the first administrator's, or the one given ("": none)."""
+        token = self.token if token is None else token
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return httpx.Client(base_url=f"{self.server.url}/api/v1/", headers=headers, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """The API of a server that all tests of a module share."""
+    url = None
+    if request.config.getoption("database", default="sqlite") == "postgresql":
+        url = _make_database(request.getfixturevalue("postgresql"))
+    folder = tmp_path_factory.mktemp("api")
+    with _run_servers(_make_environment(folder / "home", url), folder) as start:
+        server = start()
+        setup_token = server.told.splitlines()[0].split()[-1]
+        answer = httpx.post(f"{server.url}/api/v1/setup", json={"setup_token": setup_token, "username": "ada"})
+        yield Api(server, answer.raise_for_status().json()["token"])
