@@ -145,7 +145,7 @@ def test_behind_a_proxy(serve: Serve) -> None:
     assert answer.headers["x-request-id"] == "from-proxy"
     assert "strict-transport-security" in answer.headers
     refused = httpx.get(f"{url}/nothing", headers={"Host": "other.example"})
-    assert refused.json()["error"]["code"] == "host_refused"
+    assert refused.json()["code"] == "host_refused"
     (line,) = [json.loads(line) for line in server.log.splitlines() if "from-proxy" in line]
     assert line["source"] == "192.0.2.7"
 

@@ -14,9 +14,9 @@ _SECONDS_BETWEEN_LINES: Final = 10.0
 
 
 class Progress:
-    """Counts accounts as they settle. `total` may be unknown (None); with `quiet`, only a terminal sees it."""
+    """Counts accounts as they settle, of `total`; with `quiet`, only a terminal sees it."""
 
-    def __init__(self, total: int | None, *, quiet: bool) -> None:
+    def __init__(self, total: int, *, quiet: bool) -> None:
         self._total = total
         self._quiet = quiet
         self._counts: Counter[str] = Counter()
@@ -62,8 +62,7 @@ class Progress:
 
     def _tell(self) -> None:
         self._told = time.monotonic()
-        of = f" of {self._total}" if self._total else ""
-        sys.stderr.write(f"{self._counts.total()}{of}, {self._rate()}: {self._describe()}\n")
+        sys.stderr.write(f"{self._counts.total()} of {self._total}, {self._rate()}: {self._describe()}\n")
 
     def _describe(self) -> str:
         return ", ".join(f"{count} {status}" for status, count in self._counts.most_common()) or "working"

@@ -21,12 +21,9 @@ def push(
     from provost.config.start import start
 
     start()
-    from provost.cli.work import rehearse_push, work_off
+    from provost.cli.work import work_off
     from provost.server.services.runs import create_push
 
     specified = read_specified(given, given["secret_type"])
     spec = build_spec(given, specified=specified is not None)
-    if dry_run:
-        rehearse_push(spec, specified, as_json=as_json)
-    else:
-        work_off(create_push(spec=spec, specified=specified), as_json=as_json)
+    work_off(create_push(spec=spec, specified=specified, dry_run=dry_run), as_json=as_json)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from provost.cli.output import print_json, print_line, print_table
 from provost.server.models import Record, Run
+from provost.server.models.runs import RunState
 from provost.server.services.runs import ALIVE, SETTLED_WELL
 
 _SMALL: Final = 100
@@ -24,39 +25,23 @@ def print_run(run: Run, records: Sequence[Record], *, as_json: bool, whole: bool
         )
         return
     shown = records
-    if len(records) > _SMALL and not whole:
+    if len(records) > _SMALL and not (whole or run.dry_run):
         shown = [record for record in records if record.status not in SETTLED_WELL]
     if shown:
         _print_record_table(shown)
     if len(shown) < len(records):
         rest = f"{len(records) - len(shown)} records that ended well are not shown."
         print_line(f"{rest} All of them: provost run show {str(run.id)[:8]}")
+    if run.dry_run and run.state == RunState.FINISHED and not run.reason:
+        decisions = Counter(record.decision or record.status or "open" for record in records)
+        print_line(f"Nothing was changed. A push would do this: {sum_up(decisions)}.")
+        return
     why = f"{run.reason}: {run.message}" if run.reason else f"{sum_up(counts)}."
     print_line(f"Run {run.id} is {run.state}: {why}")
-    if run.state not in ALIVE and any(status not in SETTLED_WELL for status in counts):
-        print_line(f"To do again what did not end well: provost run retry {str(run.id)[:8]}")
-
-
-def print_records(records: Sequence[Record], *, as_json: bool) -> None:
-    """Print the records of a dry run, which is no run in the database."""
-    if as_json:
-        counts = Counter(record.decision or record.status or "open" for record in records)
-        run = {
-            "id": None,
-            "state": "dry_run",
-            "action": "push",
-            "task": None,
-            "reason": "",
-            "message": "",
-            "started": None,
-            "finished": None,
-            "counts": dict(counts),
-        }
-        print_json({"run": run, "records": [_describe_record(record) for record in records]})
+    if run.dry_run or run.state in ALIVE:
         return
-    _print_record_table(records)
-    decisions = Counter(record.decision or record.status or "open" for record in records)
-    print_line(f"Nothing was changed. A push would do this: {sum_up(decisions)}.")
+    if any(status not in SETTLED_WELL for status in counts):
+        print_line(f"To do again what did not end well: provost run retry {str(run.id)[:8]}")
 
 
 def print_runs(runs: Sequence[Run], counts: Mapping[UUID, Counter[str]], *, as_json: bool) -> None:
@@ -69,7 +54,7 @@ def print_runs(runs: Sequence[Run], counts: Mapping[UUID, Counter[str]], *, as_j
         [
             (
                 str(run.id)[:8],
-                run.action,
+                f"{run.action} (dry run)" if run.dry_run else run.action,
                 run.task,
                 run.state,
                 run.started,
@@ -106,6 +91,7 @@ def describe_run(run: Run, counts: Counter[str]) -> dict[str, Any]:
         "id": str(run.id),
         "state": run.state,
         "action": run.action,
+        "dry_run": run.dry_run,
         "task": run.task.name if run.task else None,
         "reason": run.reason,
         "message": run.message,

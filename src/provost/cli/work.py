@@ -9,11 +9,9 @@ from typing import Any, TypeVar
 import typer
 
 from provost.cli.progress import Progress
-from provost.cli.report import print_records, print_run
-from provost.core.push import PushSpec
-from provost.core.secrets import Secret
+from provost.cli.report import print_run
 from provost.server.models import Record, Run
-from provost.server.services.execution import Control, execute, rehearse
+from provost.server.services.execution import Control, execute
 from provost.server.services.runs import FINE, list_records
 
 T = TypeVar("T")
@@ -28,17 +26,6 @@ def work_off(run: Run, *, as_json: bool) -> None:
         _, interrupted = _drive(execute(run=run, control=control, observe=progress.observe), control)
     records = list_records(run=run)
     print_run(run, records, as_json=as_json)
-    _exit(records, interrupted=interrupted)
-
-
-def rehearse_push(spec: PushSpec, specified: Secret | None, *, as_json: bool) -> None:
-    """Do a dry run, report what a push would do, and exit with its status."""
-    control = Control()
-    with Progress(None, quiet=as_json) as progress:
-        records, interrupted = _drive(
-            rehearse(spec=spec, specified=specified, control=control, observe=progress.observe), control
-        )
-    print_records(records, as_json=as_json)
     _exit(records, interrupted=interrupted)
 
 

@@ -4,6 +4,11 @@ from typing import Any
 
 from provost.config.settings import *  # noqa: F403  # these are the same
 from provost.config.settings import DATABASES, ENVIRONMENT
+from provost.config.settings import INSTALLED_APPS as _APPS
+
+INSTALLED_APPS = [*_APPS, "django.contrib.staticfiles", "ninja"]
+WHITENOISE_USE_FINDERS = True  # static files are served from where the packages have them
+WHITENOISE_AUTOREFRESH = False
 
 _BESIDES = 16
 """Connections for what runs do not use: requests, and the scheduler."""

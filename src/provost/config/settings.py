@@ -35,6 +35,7 @@ else:
     }
 
 INSTALLED_APPS = ["treebeard", "provost.server"]
+TOKEN_LONGEST_DAYS = ENVIRONMENT.token_longest_days
 AUTH_USER_MODEL = "server.User"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
@@ -47,12 +48,12 @@ ROOT_URLCONF = "provost.config.urls"
 _own = f"[{ENVIRONMENT.host}]" if ":" in ENVIRONMENT.host else ENVIRONMENT.host
 ALLOWED_HOSTS = [*(ENVIRONMENT.allowed_hosts or ("localhost", "127.0.0.1", "[::1]", _own))]
 MIDDLEWARE = [
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "provost.server.web.statics.StaticMiddleware",
     "provost.server.web.routing.RoutingMiddleware",
 ]
 APPEND_SLASH = False
 # A body is kept in memory: on the disk it could leave a secret. The gate refuses larger ones.
-BODY_LIMIT = FILE_UPLOAD_MAX_MEMORY_SIZE = DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
+BODY_LIMIT = FILE_UPLOAD_MAX_MEMORY_SIZE = DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024 * 1024
 
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 STATIC_URL = "/static/"

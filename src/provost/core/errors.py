@@ -4,8 +4,8 @@
     ├── UsageError           bad input, refused before anything was touched; the command line exits with 2
     │   ├── NotFound         a name that is not in the inventory; the message lists what there is
     │   ├── Forbidden        something that the caller has no right to
-    │   ├── Conflict         something that stands in the way now, and may be gone later
     │   └── Refused          a username, secret, rule or parameter that cannot be used
+    │       └── Conflict     what is there already, or goes on just now, stands in the way
     ├── TargetError          something on, or on the way to, a target system
     │   ├── Unreachable      no connection; worth another try
     │   ├── LoginRefused     the target heard the credential and said no; never tried again by itself
@@ -13,7 +13,8 @@
     │   ├── LookupFailed     whether an account exists could not be established
     │   ├── ChangeRefused    the target said no, and certainly nothing was set
     │   └── ChangeUnknown    something may have been set
-    └── VaultError           a master key that is missing or wrong, or a secret that does not decrypt
+    ├── VaultError           a master key that is missing or wrong, or a secret that does not decrypt
+    └── LeaseLost            a run that this process holds no longer: it writes nothing more for it
 
 Each carries a stable `code` for programs and a message for the operator, which never holds a secret.
 """
@@ -52,16 +53,16 @@ class Forbidden(UsageError):
     code = "forbidden"
 
 
-class Conflict(UsageError):
-    """What is there already, or goes on just now, stands in the way."""
-
-    code = "conflict"
-
-
 class Refused(UsageError):
     """Input that cannot be used as it stands."""
 
     code = "refused"
+
+
+class Conflict(Refused):
+    """What is there already, or goes on just now, stands in the way."""
+
+    code = "conflict"
 
 
 class TargetError(ProvostError):
@@ -111,3 +112,9 @@ class VaultError(ProvostError):
     """A master key that is missing or wrong, or a secret that does not decrypt."""
 
     code = "vault_error"
+
+
+class LeaseLost(ProvostError):
+    """A run that this process does not hold, or holds no longer."""
+
+    code = "lease_lost"

@@ -7,17 +7,19 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from secrets import token_hex
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Max, QuerySet
 from django.utils import timezone
 
-from provost.core.errors import NotFound, VaultError
+from provost.core.errors import NotFound, Refused, VaultError
 from provost.core.model import SecretState, SecretType, Strategy
-from provost.core.secrets import Secret, SshKey
+from provost.core.secrets import Password, Secret, SshKey
 from provost.server.models import Account
-from provost.server.models.secrets import Held, SecretVersion, SpecifiedSecret, TaskSecret
+from provost.server.models.secrets import AuditKey, Held, SecretVersion, SpecifiedSecret, TaskSecret
 from provost.server.services import keyring
 from provost.server.services.chunks import split
 from provost.vault import cipher
@@ -84,8 +86,12 @@ def read_pending(*, account_ids: Iterable[UUID], secret_type: SecretType) -> dic
     return dict(found)
 
 
-def stage(*, run_id: UUID | None, secrets: Sequence[tuple[UUID, Secret]], origin: Strategy) -> list[UUID]:
+def stage(
+    *, run_id: UUID | None, secrets: Sequence[tuple[UUID, Secret]], origin: Strategy, epoch: int = 0
+) -> list[UUID]:
     """Store secrets as pending, each as its account's next version. Returns their ids in the same order.
+
+    `epoch` is that of the run's holder.
 
     Raises:
         VaultError: the master key is missing or wrong.
@@ -124,6 +130,7 @@ def stage(*, run_id: UUID | None, secrets: Sequence[tuple[UUID, Secret]], origin
                         public_only=isinstance(secret, SshKey) and secret.private is None,
                         origin=origin,
                         run_id=run_id,
+                        epoch=epoch,
                         created=now,
                     )
                 )
@@ -158,17 +165,41 @@ def promote(*, version_ids: Iterable[UUID]) -> None:
             )
 
 
-def discard(*, run_id: UUID, account_ids: Iterable[UUID], secret_type: SecretType) -> None:
-    """Delete what a run staged for accounts; then those accounts that are not in the list and hold nothing.
+def discard(*, run_id: UUID, epoch: int, account_ids: Iterable[UUID], secret_type: SecretType) -> None:
+    """Delete what a run's holder staged for accounts; then the accounts not in the list that hold nothing.
 
-    Only for secrets that are certainly not on a target.
+    Only for secrets that are certainly not on a target.  What an earlier holder of the run staged may be on
+    one, and stays.
     """
     with transaction.atomic():
         for chunk in split(account_ids):
             SecretVersion.objects.filter(
-                run_id=run_id, account_id__in=chunk, secret_type=secret_type, state=SecretState.PENDING
+                run_id=run_id,
+                epoch=epoch,
+                account_id__in=chunk,
+                secret_type=secret_type,
+                state=SecretState.PENDING,
             ).delete()
             Account.objects.filter(id__in=chunk, listed_at=None, versions=None).delete()
+
+
+def find_staged_before(
+    *, run_id: UUID, epoch: int, account_ids: Iterable[UUID], secret_type: SecretType
+) -> set[UUID]:
+    """Return those of the accounts that hold a pending secret of the run's earlier holders."""
+    if epoch <= 1:
+        return set()
+    return {
+        account_id
+        for chunk in split(account_ids)
+        for account_id in SecretVersion.objects.filter(
+            run_id=run_id,
+            epoch__lt=epoch,
+            account_id__in=chunk,
+            secret_type=secret_type,
+            state=SecretState.PENDING,
+        ).values_list("account_id", flat=True)
+    }
 
 
 def set_current(*, secrets: Sequence[tuple[UUID, Secret]]) -> None:
@@ -209,6 +240,19 @@ def reveal(*, account_id: UUID, secret_type: SecretType, version: int | None = N
             code="secret_not_found",
         )
     return decrypt(row)
+
+
+def choose_type(*, account_id: UUID, name: str) -> SecretType:
+    """Return the one type of secret that an account has, had or may have: a password where there is none.
+
+    Raises:
+        Refused: `secret_type_needed`, there are several; `name` is the account's, for the message.
+    """
+    rows = SecretVersion.objects.filter(account_id=account_id)
+    types = sorted(set(rows.values_list("secret_type", flat=True)))
+    if len(types) > 1:
+        raise Refused(f"{name} has {' and '.join(types)}: say which one.", code="secret_type_needed")
+    return SecretType(types[0]) if types else SecretType.PASSWORD
 
 
 def history(*, account_id: UUID) -> list[Version]:
@@ -293,6 +337,28 @@ def read_for_task(*, task_id: UUID) -> Secret | None:
 def drop_for_task(*, task_id: UUID) -> None:
     """Forget the operator's own secret for a saved task."""
     TaskSecret.objects.filter(task_id=task_id).delete()
+
+
+def read_audit_key() -> bytes:
+    """Return the key that the audit trail is chained with; it is made when it is first asked for.
+
+    Raises:
+        VaultError: the master key is missing or wrong, or the key does not decrypt.
+    """
+    row = AuditKey.objects.first()
+    if row is None:
+        with transaction.atomic():
+            row = AuditKey()
+            _hold(row, Password(token_hex(32)))
+    return _decrypt_audit_key(bytes(row.ciphertext))
+
+
+@lru_cache(maxsize=4)
+def _decrypt_audit_key(ciphertext: bytes) -> bytes:
+    secret = decrypt_specified(AuditKey(ciphertext=ciphertext))
+    if not isinstance(secret, Password):
+        raise VaultError("The key of the audit trail is none.", code="secret_does_not_decrypt")
+    return bytes.fromhex(secret.text)
 
 
 def _hold(row: Held, secret: Secret) -> None:

@@ -1,19 +1,16 @@
 """Answers to machines that look after this one: is it alive, can it work, what has it counted."""
 
-from importlib import import_module
-from importlib.util import find_spec
-
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from provost.core.errors import ProvostError
-from provost.core.rights import Principal, Right
+from provost.core.rights import Right
 from provost.server.services import context, vitals
 from provost.server.services.gauges import render
-
-_AUTHENTICATION = "provost.server.api.authentication"
+from provost.server.web.authentication import authenticate
+from provost.server.web.problems import make_problem, tell_stranger
 
 
 @require_safe
@@ -39,23 +36,8 @@ def show_metrics(request: HttpRequest) -> HttpResponse:
         except ProvostError:
             principal = None
         if principal is None:
-            return _refuse(401, "unauthenticated", "Send a token: Authorization: Bearer ...")
+            return tell_stranger()
         context.note_principal(principal.name)
         if not principal.reach(Right.VIEW).everywhere:
-            return _refuse(403, "forbidden", f"{principal.name} may not view everything.")
+            return make_problem(403, "forbidden", "Not allowed", f"{principal.name} may not view everything.")
     return HttpResponse(render(), content_type=CONTENT_TYPE_LATEST)
-
-
-def authenticate(request: HttpRequest) -> Principal | None:
-    """Return who asks, by the API's own rules; None for nobody. Without the API nobody can."""
-    if find_spec("provost.server.api") is None:
-        return None
-    principal: Principal | None = import_module(_AUTHENTICATION).authenticate(request)
-    return principal
-
-
-def _refuse(status: int, code: str, message: str) -> HttpResponse:
-    response = JsonResponse({"error": {"code": code, "message": message}}, status=status)
-    if status == 401:  # noqa: PLR2004  # RFC 9110, 15.5.2: then it says how
-        response["WWW-Authenticate"] = "Bearer"
-    return response
