@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from datetime import timedelta
@@ -98,6 +99,17 @@ def test_disk_that_fills_up(examine: Callable[[], dict[str, str]], monkeypatch: 
     assert examine()["disk_full"] == "warning"
     usage.free = 1 << 20
     assert examine()["disk_full"] == "problem"
+
+
+def test_data_folder_of_somebody_else(examine: Callable[[], dict[str, str]], database: Path) -> None:
+    """Who looks as another user is told so, and not to take the folder away from its owner."""
+    if os.geteuid() != 0:
+        pytest.skip("giving a folder away takes root")
+    os.chown(database, 65534, 65534)
+    try:
+        assert examine()["home_foreign"] == "problem"
+    finally:
+        os.chown(database, 0, 0)
 
 
 def test_clocks_that_differ(monkeypatch: pytest.MonkeyPatch, database: Path) -> None:

@@ -256,3 +256,13 @@ def forget_last_migration(environment: dict[str, str]) -> None:
 
         with closing(sqlite3.connect(Path(environment["PROVOST_HOME"]) / "provost.sqlite3")) as lite, lite:
             lite.execute(statement)
+
+
+@pytest.mark.usefixtures("database")
+def test_unit_waits_for_a_clean_stop() -> None:
+    """A stop by systemd waits longer than the server takes to hand its runs over."""
+    from provost.cli import serving
+
+    unit = Path(__file__).parents[2] / "deploy" / "provost.service"
+    settings = dict(line.split("=", 1) for line in unit.read_text().splitlines() if "=" in line)
+    assert int(settings["TimeoutStopSec"]) > serving._REQUEST_PATIENCE + serving._RUN_PATIENCE

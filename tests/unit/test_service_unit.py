@@ -18,11 +18,3 @@ def test_unit_is_one_that_systemd_accepts(tmp_path: Path) -> None:
     words = ["systemd-analyze", "security", "--offline=yes", "--threshold=20", unit]
     exposed = subprocess.run(words, capture_output=True, text=True, check=False)
     assert exposed.returncode == 0, exposed.stdout
-
-
-def test_unit_waits_for_a_clean_stop() -> None:
-    """A stop by systemd waits longer than the server takes to hand its runs over."""
-    from provost.cli import serving
-
-    settings = dict(line.split("=", 1) for line in UNIT.read_text().splitlines() if "=" in line)
-    assert int(settings["TimeoutStopSec"]) > serving._REQUEST_PATIENCE + serving._RUN_PATIENCE

@@ -88,13 +88,19 @@ def _examine_home() -> Finding:
     if not home.is_dir():
         return Finding(Level.PROBLEM, "home_missing", f"There is no data folder {home}.", "Run: provost init")
     status = home.stat()
-    if status.st_uid not in {0, os.geteuid()} or stat.S_IMODE(status.st_mode) & _OTHERS:
+    if status.st_uid not in {0, os.geteuid()}:
+        return Finding(
+            Level.PROBLEM,
+            "home_foreign",
+            f"The data folder {home} belongs to user {status.st_uid}, and this is user {os.geteuid()}.",
+            "Run provost as the user that it belongs to.",
+        )
+    if stat.S_IMODE(status.st_mode) & _OTHERS:
         return Finding(
             Level.PROBLEM,
             "home_exposed",
-            f"The data folder {home} is open to others: user {status.st_uid}, "
-            f"mode {stat.S_IMODE(status.st_mode):04o}.",
-            f"Run: chown {os.geteuid()} {home}; chmod 700 {home}",
+            f"The data folder {home} has mode {stat.S_IMODE(status.st_mode):04o}: others may look into it.",
+            f"Run: chmod 700 {home}",
         )
     return Finding(Level.OK, "home", f"The data folder {home} is this user's alone.")
 
