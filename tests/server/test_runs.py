@@ -266,6 +266,7 @@ def test_a_request_to_cancel_is_heard(hosts):
 def test_a_run_whose_process_is_gone_is_closed():
     """Its records become uncertain, its locks are taken over, and its pending secrets are kept."""
     from provost.server.models import AssetLock, Run
+    from provost.server.services.leases import take
     from provost.server.services.locks import acquire_locks, name_owner
     from provost.server.services.runs import create_push, list_runs
     from provost.server.services.staging import stage_jobs
@@ -274,14 +275,14 @@ def test_a_run_whose_process_is_gone_is_closed():
     run = create_push(spec=describe(), specified=None)
     acquire_locks(run_id=run.id, asset_ids=[find_account("db1", "root").asset_id])
     stage_jobs(
-        run_id=run.id,
+        lease=take(run_id=run.id),
         spec=describe(),
         specified=None,
         parameters={"memory": memory.Parameters()},
         usernames={find_account("db1", "root").asset_id: ["alice"]},
     )
     gone = name_owner().rpartition("/")[0] + "/0"
-    Run.objects.update(state="running", owner=gone)
+    Run.objects.update(owner=gone)
     AssetLock.objects.update(owner=gone)
     assert list_runs()[0].state == "interrupted"
     assert [record.status for record in run.records.all()] == ["uncertain"]
@@ -309,16 +310,36 @@ def test_an_asset_is_worked_on_by_one_run_at_a_time():
 
 
 def test_a_dry_run_changes_and_stages_nothing(hosts):
-    """The decisions are told; the database and the target stay as they were."""
-    from provost.server.models import Account, Run
-    from provost.server.services.execution import Control, rehearse
+    """The decisions are told and kept; the list, the vault and the target stay as they were."""
+    from provost.server.models import Account, AssetLock
+    from provost.server.models.secrets import SecretVersion, SpecifiedSecret
+    from provost.server.services.locks import acquire_locks
+    from provost.server.services.runs import create_push, create_retry
 
     add_assets("db1", "db2")
+    Account.objects.create(asset=find_account("db1", "root").asset, username="left")
+    before = list(SecretVersion.objects.values()), list(Account.objects.values())
     hosts["db2"] = memory.Host(accounts={"alice": memory.Account(password="old")})
-    records = asyncio.run(rehearse(spec=describe(), specified=None, control=Control(), observe=lambda _: None))
-    assert {record.asset_name: record.decision for record in records} == {"db1": "create", "db2": "adopt"}
-    assert not Run.objects.exists()
-    assert {account.username for account in Account.objects.all()} == {"root"}
+    other = create_push(spec=describe(), specified=None)
+    acquire_locks(run_id=other.id, asset_ids=[find_account("db1", "root").asset_id])
+    run = create_push(
+        spec=describe("alice", "left", strategy="specified"), specified=Password("mine"), dry_run=True
+    )
+    records = work_off(run)
+    assert {place: (record.decision, record.status) for place, record in records.items()} == {
+        ("db1", "alice"): ("create", "unchanged"),
+        ("db1", "left"): ("create", "unchanged"),
+        ("db2", "alice"): ("adopt", "unchanged"),
+        ("db2", "left"): ("create", "unchanged"),
+    }
+    assert (run.state, run.dry_run) == ("finished", True)
+    assert not SpecifiedSecret.objects.exists()
+    assert AssetLock.objects.count() == 1, "a run that holds an asset is not waited for"
+    assert (list(SecretVersion.objects.values()), list(Account.objects.values())) == before
+    with pytest.raises(Refused) as caught:
+        create_retry(run=run)
+    assert caught.value.code == "no_retry"
+    assert {account.username for account in Account.objects.all()} == {"root", "left"}
     assert hosts["db2"].accounts["alice"].password == "old"
     assert not hosts["db1"].accounts
 

@@ -92,7 +92,7 @@ def test_discarding_forgets_only_what_the_run_staged() -> None:
     kept = stage(shared, "theirs", theirs)
     for account in (fresh, shared, listed):
         stage(account, "mine", mine)
-    secrets.discard(run_id=mine.id, account_ids=[fresh.id, shared.id, listed.id], secret_type=PASSWORD)
+    secrets.discard(run_id=mine.id, epoch=0, account_ids=[fresh.id, shared.id, listed.id], secret_type=PASSWORD)
     assert set(Account.objects.values_list("username", flat=True)) == {"shared", "listed"}
     (left,) = secrets.history(account_id=shared.id)
     assert left.id == kept

@@ -333,7 +333,7 @@ def test_task_whose_process_was_killed_starts_again():
 
     add_asset("db1")
     create(schedule=HOURLY, due=NOW)
-    claim()
+    start()
     Run.objects.update(state="running", owner=name_owner().rpartition("/")[0] + "/0")
     assert len(claim(NOW + timedelta(hours=1))) == 1
 

@@ -10,12 +10,15 @@ import typer
 
 from provost import __version__
 from provost.cli import account, asset, audit, imports, key, kind, lab, node, run, task, token, user
+from provost.cli.check import check
 from provost.cli.init import init
-from provost.cli.output import make_inert, print_json
+from provost.cli.output import print_json
 from provost.cli.push import push
+from provost.cli.serve import serve
 from provost.cli.server import Server, choose
 from provost.cli.who import whoami
 from provost.core.errors import ProvostError, UsageError
+from provost.core.inert import make_inert
 
 app = typer.Typer(
     help="Creates accounts and SSH keys on target systems, and loses no secret on the way.",
@@ -24,6 +27,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 app.command()(init)
+app.command()(serve)
+app.command()(check)
 app.add_typer(node.app, name="node")
 app.add_typer(asset.app, name="asset")
 app.add_typer(account.app, name="account")

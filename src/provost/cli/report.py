@@ -1,15 +1,13 @@
-"""Runs and their records as tables, as CSV and as JSON (the shape is a public contract)."""
+"""Runs and their records as tables and as JSON (the shape is a public contract)."""
 
-import csv
-import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import typer
 
 from provost.cli.call import call, call_all
-from provost.cli.output import make_inert, print_json, print_line, print_table
+from provost.cli.output import print_json, print_line, print_table
 from provost.core.documents import RecordDocument, RunDetailDocument, RunDocument
 from provost.core.model import FINE, SETTLED_WELL
 from provost.core.operations import LIST_RECORDS, SHOW_RUN
@@ -20,7 +18,6 @@ ALIVE: Final = frozenset({"queued", "running"})
 
 _SMALL: Final = 100
 _INTERRUPTED: Final = 130
-_FORMULA: Final = ("=", "+", "-", "@")
 
 
 def report_run(run_id: str, *, as_json: bool, interrupted: bool = False) -> None:
@@ -89,22 +86,6 @@ def print_runs(runs: Sequence[RunDocument], *, as_json: bool) -> None:
         ],
         empty="There are no runs yet. Make one: provost push",
     )
-
-
-def write_csv(records: Iterable[RecordDocument]) -> None:
-    """Write records as CSV, RFC 4180. Text that a spreadsheet would take for a formula gets an apostrophe."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    columns = list(RecordDocument.model_fields)
-    writer.writerow(columns)
-    for record in records:
-        writer.writerow([_make_plain(getattr(record, column)) for column in columns])
-
-
-def _make_plain(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    text = make_inert(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _print_record_table(records: Sequence[RecordDocument]) -> None:

@@ -1,5 +1,6 @@
 """The commands `provost run list`, `show`, `export`, `retry` and `cancel`."""
 
+import sys
 from enum import StrEnum
 from typing import Annotated
 
@@ -50,15 +51,17 @@ def export(
 ) -> None:
     """Write a run's records, to be kept or read by others: as CSV, or as the JSON that `run show` writes."""
     from provost.cli.call import call, call_all
-    from provost.cli.report import list_records, print_run, write_csv
+    from provost.cli.report import list_records, print_run
     from provost.core.operations import LIST_RECORDS, SHOW_RUN
     from provost.core.requests import RecordQuery
+    from provost.core.spreadsheet import write_csv
 
     run = call(SHOW_RUN, run=run_id)
     if form is _Form.JSON:
         print_run(run, list_records(str(run.id)), as_json=True)
     else:
-        write_csv(call_all(LIST_RECORDS, RecordQuery(), run=str(run.id)))
+        for line in write_csv(call_all(LIST_RECORDS, RecordQuery(), run=str(run.id))):
+            sys.stdout.write(line)
 
 
 @app.command()

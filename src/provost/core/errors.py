@@ -13,7 +13,8 @@
     │   ├── LookupFailed     whether an account exists could not be established
     │   ├── ChangeRefused    the target said no, and certainly nothing was set
     │   └── ChangeUnknown    something may have been set
-    └── VaultError           a master key that is missing or wrong, or a secret that does not decrypt
+    ├── VaultError           a master key that is missing or wrong, or a secret that does not decrypt
+    └── LeaseLost            a run that this process holds no longer: it writes nothing more for it
 
 Each carries a stable `code` for programs and a message for the operator, which never holds a secret.
 """
@@ -111,3 +112,9 @@ class VaultError(ProvostError):
     """A master key that is missing or wrong, or a secret that does not decrypt."""
 
     code = "vault_error"
+
+
+class LeaseLost(ProvostError):
+    """A run that this process does not hold, or holds no longer."""
+
+    code = "lease_lost"

@@ -1,42 +1,43 @@
-"""Runs a run: stage, engine, record. The database is worked with in one thread of its own."""
+"""Runs a run: stage, engine, record. The database is worked with in threads of its own."""
 
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Final, ParamSpec, TypeVar
-from uuid import UUID
 
-from django.db import DatabaseError, close_old_connections, connections
-from django.db.models import Q
+from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db.models import Count, Q
 from django.utils import timezone
 from pydantic import BaseModel
 
 from provost import connectors, engine
 from provost.core.connector import Timeouts
-from provost.core.errors import VaultError
+from provost.core.errors import LeaseLost, ProvostError, VaultError
 from provost.core.job import Job, Outcome
 from provost.core.keys import KeyAlgorithm
-from provost.core.model import SecretType, Status
+from provost.core.model import FINE, SecretType, Status
 from provost.core.push import PushSpec
+from provost.core.rights import Face, make_local
 from provost.core.secrets import Secret
 from provost.engine import Event, HostKeySeen, Limits, Settled
 from provost.server.models import Record, Run
 from provost.server.models.runs import RunState
-from provost.server.services import secrets
+from provost.server.services import audit, secrets
 from provost.server.services.assets import pin_host_keys
-from provost.server.services.chunks import split
-from provost.server.services.expansion import expand, read_parameters
-from provost.server.services.locks import LEASE, acquire_locks, name_owner, release_locks, renew_locks
+from provost.server.services.clerk import Clerk, open_clerk
+from provost.server.services.expansion import read_parameters
+from provost.server.services.leases import Lease, fence, renew, take
+from provost.server.services.locks import LEASE, acquire_locks, release_locks
 from provost.server.services.recording import (
-    fill_record,
+    leave_open,
+    leave_unbegun,
     record_outcomes,
     settle_interrupted_records,
     settle_unbegun,
 )
-from provost.server.services.runs import FINE, draft_records, read_spec, settle_interrupted
+from provost.server.services.runs import read_spec, request_cancel, settle_interrupted
 from provost.server.services.staging import make_trial_jobs, stage_jobs
 
 logger = logging.getLogger(__name__)
@@ -66,84 +67,74 @@ class Control:
 
     cancel: asyncio.Event = field(default_factory=asyncio.Event)
     halt: asyncio.Event = field(default_factory=asyncio.Event)
+    handing_over: bool = False
+
+    def hand_over(self) -> None:
+        """End in good order what has begun, and leave the rest of the run for another to go on with."""
+        self.handing_over = True
+        self.cancel.set()
 
 
-class _Clerk:
-    """The one thread that works with the database during a run."""
+async def execute(*, run: Run, control: Control, observe: Observer, lease: Lease | None = None) -> None:
+    """Work a run off, as the holder of `lease`; without one the run is taken first.
 
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="clerk")
-
-    async def do(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        def work() -> T:
-            close_old_connections()  # one that broke would stay broken
-            return function(*args, **kwargs)
-
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
-    async def close(self) -> None:
-        await self.do(connections.close_all)
-        self._thread.shutdown()
-
-
-@asynccontextmanager
-async def _open_clerk() -> AsyncGenerator[_Clerk, None]:
-    clerk = _Clerk()
-    try:
-        yield clerk
-    finally:
-        await clerk.close()
-
-
-async def execute(*, run: Run, control: Control, observe: Observer) -> None:
-    """Work a queued run off. Every record of it is settled when this returns.
+    Every record of it is settled when this returns, unless it was handed over.
 
     Raises:
+        LeaseLost: another process holds the run, or may do so; from then on nothing more was written here.
         VaultError: the master key is missing or wrong; what was not yet begun is settled as cancelled.
     """
-    async with _open_clerk() as clerk:
-        spec, specified, parameters = await clerk.do(_begin, run)
-        work = _Work(run.id, spec, specified, parameters, clerk, control)
+    async with open_clerk() as clerk:
+        held = await clerk.do(take, run_id=run.id) if lease is None else lease
+        begun: set[int] = set()
+        why = ("internal_error", "Provost met a fault of its own; its log says more.")
+        finish = True
         try:
-            await work.run(observe)
+            order = await clerk.do(_read_order, held)
+            if order.cancelled:
+                control.cancel.set()
+            await _Work(held, order, clerk, control, begun).run(observe)
+            why = ("", "")
+        except LeaseLost:
+            finish = False
+            raise
+        except (InterfaceError, OperationalError):
+            finish = run.attended  # any other goes on with it when the lease has ended
+            raise
+        except ProvostError as error:
+            why = (error.code, error.message)
+            raise
         finally:
-            await clerk.do(_finish, run, begun=work.begun, cancelled=control.cancel.is_set())
+            if finish:
+                await clerk.do(_finish, held, begun=begun, control=control, why=why)
+                await clerk.do(run.refresh_from_db)
 
 
-async def rehearse(
-    *, spec: PushSpec, specified: Secret | None, control: Control, observe: Observer
-) -> list[Record]:
-    """Do a dry run: hosts are contacted and looked at; nothing is changed and nothing staged.
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What a run is to do."""
 
-    Returns records that are in no database, one for each account.
+    spec: PushSpec
+    specified: Secret | None
+    parameters: dict[str, BaseModel]
+    dry_run: bool
+    attended: bool
+    cancelled: bool
 
-    Raises:
-        UsageError: what was asked for cannot be done.
-    """
-    async with _open_clerk() as clerk:
-        expansion = await clerk.do(expand, spec=spec, specified=specified)
-        records = {
-            (record.asset_id, record.username): record
-            for record in draft_records(expansion=expansion, spec=spec)
-        }
 
-        async def feed() -> AsyncGenerator[Job, None]:
-            for chunk in split(expansion.assets):
-                usernames = {asset.id: tuple(dict.fromkeys(spec.usernames)) for asset in chunk}
-                for job in await clerk.do(
-                    make_trial_jobs, spec=spec, parameters=expansion.parameters, usernames=usernames
-                ):
-                    yield job
-
-        async with aclosing(_start_engine(spec, expansion.parameters, feed(), control)) as events:
-            async for event in events:
-                if isinstance(event, HostKeySeen):
-                    await clerk.do(pin_host_keys, keys=[(event.asset_id, event.key)])
-                elif isinstance(event, Settled):
-                    for outcome in event.outcomes:
-                        fill_record(records[outcome.asset_id, outcome.username], outcome)
-                observe(event)
-    return list(records.values())
+def _read_order(lease: Lease) -> _Order:
+    settle_interrupted()
+    run = Run.objects.get(id=lease.run_id)
+    spec, specified = read_spec(run=run)
+    kinds = set(run.records.exclude(asset=None).values_list("asset__kind", flat=True))
+    return _Order(
+        spec=spec,
+        specified=specified,
+        parameters=read_parameters(spec, sorted(kinds)),
+        dry_run=run.dry_run,
+        attended=run.attended,
+        cancelled=run.cancel_requested,
+    )
 
 
 def _start_engine(
@@ -157,60 +148,67 @@ def _start_engine(
     return engine.run(jobs, loaded, limits, control.cancel, control.halt)
 
 
-def _begin(run: Run) -> tuple[PushSpec, Secret | None, dict[str, BaseModel]]:
-    settle_interrupted()
-    spec, specified = read_spec(run=run)
-    kinds = set(run.records.exclude(asset=None).values_list("asset__kind", flat=True))
-    now = timezone.now()
-    Run.objects.filter(id=run.id).update(
-        state=RunState.RUNNING, owner=name_owner(), started=now, lease_ends=now + LEASE
-    )
-    return spec, specified, read_parameters(spec, sorted(kinds))
+def _finish(lease: Lease, *, begun: Collection[int], control: Control, why: tuple[str, str]) -> None:
+    with fence(lease=lease) as run:
+        if control.handing_over:
+            leave_unbegun(run=run, begun=begun)
+        else:
+            settle_unbegun(run=run, begun=begun)
+            settle_interrupted_records(run=run)
+        release_locks(run_id=run.id)
+        handed_over = run.records.filter(status=None).exists()
+        if handed_over:
+            run.state, run.owner, run.lease_ends = RunState.QUEUED, "", None
+        else:
+            if not run.records.exclude(status__in=FINE).exists():
+                secrets.drop_specified(run_id=run.id)
+            was_cut = run.records.filter(Q(status=Status.CANCELLED) | Q(reason="interrupted")).exists()
+            cancelled = control.cancel.is_set() and was_cut
+            run.state = RunState.CANCELLED if cancelled else RunState.FINISHED
+            run.finished = timezone.now()
+            run.reason, run.message = why
+        run.save(update_fields=["state", "owner", "lease_ends", "finished", "reason", "message"])
+        if not handed_over:
+            _audit(run)
+    if handed_over and run.cancel_requested:
+        request_cancel(by=make_local("provost", face=Face.SERVER), run=run)
 
 
-def _finish(run: Run, *, begun: Collection[int], cancelled: bool) -> None:
-    settle_unbegun(run_id=run.id, begun=begun)
-    settle_interrupted_records(run_id=run.id)
-    release_locks(run_id=run.id)
-    if not run.records.exclude(status__in=FINE).exists():
-        secrets.drop_specified(run_id=run.id)
-    was_cut = run.records.filter(Q(status=Status.CANCELLED) | Q(reason="interrupted")).exists()
-    Run.objects.filter(id=run.id).update(
-        state=RunState.CANCELLED if cancelled and was_cut else RunState.FINISHED, finished=timezone.now()
+def _audit(run: Run) -> None:
+    """Write down that a run is over, and how."""
+    counts = run.records.values_list("status").annotate(count=Count("id"))
+    audit.write(
+        by=make_local(run.requested_by, face=Face.SERVER),
+        action="run.finish",
+        subject=f"run {run.id}",
+        details={"state": run.state, "reason": run.reason, "counts": dict(counts)},
     )
-    run.refresh_from_db()
 
 
 class _Work:
     """One run on its way: a feeder that stages, the engine, a recorder, and a heartbeat."""
 
-    def __init__(  # noqa: PLR0913, PLR0917  # what one run is made of
-        self,
-        run_id: UUID,
-        spec: PushSpec,
-        specified: Secret | None,
-        parameters: dict[str, BaseModel],
-        clerk: _Clerk,
-        control: Control,
-    ) -> None:
-        self._run_id = run_id
-        self._spec = spec
-        self._specified = specified
-        self._parameters = parameters
+    def __init__(self, lease: Lease, order: _Order, clerk: Clerk, control: Control, begun: set[int]) -> None:
+        self._lease = lease
+        self._run_id = lease.run_id
+        self._order = order
+        self._spec = order.spec
         self._clerk = clerk
         self._control = control
+        self._begun = begun
+        """The assets whose jobs the engine has been given: something may have been set there."""
         self._unrecorded: asyncio.Queue[HostKeySeen | Settled] = asyncio.Queue()
         self._over = asyncio.Event()
-        slow = spec.secret_type is SecretType.SSH_KEY and spec.key_algorithm in _SLOW_KEYS
+        self._lost: LeaseLost | None = None
+        self._renewed = asyncio.get_running_loop().time()
+        slow = self._spec.secret_type is SecretType.SSH_KEY and self._spec.key_algorithm in _SLOW_KEYS
         self._staged_at_once = _STAGED_AT_ONCE // 10 if slow else _STAGED_AT_ONCE
-        self.begun: set[int] = set()
-        """The assets whose jobs the engine has been given: something may have been set there."""
 
     async def run(self, observe: Observer) -> None:
         recorder = asyncio.create_task(self._record())
-        heart = asyncio.create_task(self._beat())
+        hearts = [asyncio.create_task(self._beat()), asyncio.create_task(self._watch())]
         try:
-            events = _start_engine(self._spec, self._parameters, self._feed(), self._control)
+            events = _start_engine(self._spec, self._order.parameters, self._feed(), self._control)
             async with aclosing(events):
                 async for event in events:
                     if isinstance(event, HostKeySeen | Settled):
@@ -218,15 +216,32 @@ class _Work:
                     with suppress(OSError):  # nobody may be watching any more: no reason to stop
                         observe(event)
         finally:
-            heart.cancel()
-            with suppress(asyncio.CancelledError):
-                await heart
             self._over.set()
-            await recorder
+            try:
+                await recorder
+            finally:
+                for heart in hearts:
+                    heart.cancel()
+                await asyncio.gather(*hearts, return_exceptions=True)
+            if self._lost:
+                raise self._lost
+
+    async def _do(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Let the clerk do what only the run's holder may do."""
+        try:
+            return await self._clerk.do(function, *args, **kwargs)
+        except LeaseLost as error:
+            self._lose(error)
+            raise
+
+    def _lose(self, error: LeaseLost) -> None:
+        """Stop at once: another may be at work on the run by now."""
+        self._lost = error
+        self._control.halt.set()
 
     async def _feed(self) -> AsyncGenerator[Job, None]:
         """Yield staged jobs; an asset that another run works on comes later."""
-        waiting = await self._clerk.do(self._list_open_assets)
+        waiting = await self._do(self._list_open_assets)
         clock = asyncio.get_running_loop().time
         patience: float | None = None
         while waiting and not self._control.cancel.is_set():
@@ -235,16 +250,16 @@ class _Work:
                 chunk = waiting[start : start + self._staged_at_once]
                 if self._control.cancel.is_set():
                     return
-                jobs, locked = await self._clerk.do(self._stage, chunk)
+                jobs, locked = await self._do(self._stage, chunk)
                 busy += locked
                 for job in jobs:
-                    self.begun.add(job.target.asset_id)
+                    self._begun.add(job.target.asset_id)
                     yield job
                     if self._control.cancel.is_set():
                         return
             patience = patience or clock() + _LOCK_PATIENCE
             if busy and clock() > patience:
-                await self._clerk.do(self._fail, busy, "asset_busy", _BUSY)
+                await self._do(self._fail, busy, "asset_busy", _BUSY)
                 return
             if busy:
                 await asyncio.sleep(_LOCK_POLL)
@@ -256,7 +271,8 @@ class _Work:
 
     def _stage(self, asset_ids: Sequence[int]) -> tuple[list[Job], list[int]]:
         """Lock the assets and stage for them; return the jobs, and the assets that another run works on."""
-        locked = acquire_locks(run_id=self._run_id, asset_ids=asset_ids)
+        with fence(lease=self._lease) as run:
+            locked = set(asset_ids) if run.dry_run else acquire_locks(run_id=run.id, asset_ids=asset_ids)
         usernames: dict[int, list[str]] = {}
         for asset_id, username in Record.objects.filter(
             run_id=self._run_id, status=None, asset_id__in=locked
@@ -271,11 +287,14 @@ class _Work:
         return jobs, [asset_id for asset_id in asset_ids if asset_id not in locked]
 
     def _make_jobs(self, usernames: Mapping[int, Sequence[str]]) -> list[Job]:
+        order = self._order
+        if order.dry_run:
+            return make_trial_jobs(spec=order.spec, parameters=order.parameters, usernames=usernames)
         return stage_jobs(
-            run_id=self._run_id,
-            spec=self._spec,
-            specified=self._specified,
-            parameters=self._parameters,
+            lease=self._lease,
+            spec=order.spec,
+            specified=order.specified,
+            parameters=order.parameters,
             usernames=usernames,
         )
 
@@ -296,7 +315,7 @@ class _Work:
             Outcome(asset_id, username, Status.FAILED, reason=reason, message=message)
             for asset_id, username in open_records.values_list("asset_id", "username")
         ]
-        record_outcomes(run_id=self._run_id, secret_type=self._spec.secret_type, outcomes=outcomes)
+        record_outcomes(lease=self._lease, secret_type=self._spec.secret_type, outcomes=outcomes)
         release_locks(run_id=self._run_id, asset_ids=asset_ids)
 
     async def _record(self) -> None:
@@ -305,16 +324,17 @@ class _Work:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._over.wait(), _BATCH_SECONDS)
             events = [self._unrecorded.get_nowait() for _ in range(self._unrecorded.qsize())]
-            if events:
+            if events and not self._lost:
                 await self._insist(events)
 
     async def _insist(self, events: Sequence[HostKeySeen | Settled]) -> None:
         """Write events down; a database that does not answer is asked again, and then the run is stopped."""
         for pause in (*_WRITE_PAUSES, None):
             try:
-                await self._clerk.do(self._write, events)
-            except DatabaseError:
-                if pause is None:
+                with suppress(LeaseLost):
+                    await self._do(self._write, events)
+            except (DatabaseError, InterfaceError):
+                if pause is None or self._lost:
                     self._control.cancel.set()
                     raise
                 logger.warning("The database did not take a record; trying again in %s s.", pause)
@@ -329,30 +349,52 @@ class _Work:
             pin_host_keys(keys=keys)
         if settled:
             outcomes = [outcome for event in settled for outcome in event.outcomes]
-            record_outcomes(run_id=self._run_id, secret_type=self._spec.secret_type, outcomes=outcomes)
+            if self._control.handing_over:
+                left = [
+                    one for one in outcomes if one.status is Status.CANCELLED or one.reason == "interrupted"
+                ]
+                leave_open(lease=self._lease, secret_type=self._spec.secret_type, outcomes=left)
+                outcomes = [one for one in outcomes if one not in left]
+            record_outcomes(lease=self._lease, secret_type=self._spec.secret_type, outcomes=outcomes)
             release_locks(run_id=self._run_id, asset_ids=[event.asset_id for event in settled])
 
     async def _beat(self) -> None:
-        """Keep the locks, and look whether somebody asked the run to stop.
+        """Keep the lease with the locks, and look whether somebody asked the run to stop.
 
-        It has a clerk of its own: a long write must not cost the locks.  When they could not be kept, the run
-        stops in good order, before another may take the assets.
+        It has a clerk of its own: a long write must not cost the lease.
         """
         clock = asyncio.get_running_loop().time
-        kept = clock()
-        async with _open_clerk() as clerk:
+        async with open_clerk() as clerk:
             while True:
                 await asyncio.sleep(_POLL)
+                asked = clock()
                 try:
-                    if await clerk.do(self._renew):
+                    if await clerk.do(renew, lease=self._lease):
                         self._control.cancel.set()
-                    kept = clock()
-                except DatabaseError:
-                    logger.warning("The run's locks could not be renewed; trying again.")
-                    if clock() - kept > LEASE.total_seconds() / 2:
-                        self._control.cancel.set()
+                except LeaseLost as error:
+                    self._lose(error)
+                    return
+                except (DatabaseError, InterfaceError):
+                    logger.warning("The lease of run %s could not be renewed; trying again.", self._run_id)
+                else:
+                    self._renewed = asked
 
-    def _renew(self) -> bool:
-        renew_locks(run_id=self._run_id)
-        Run.objects.filter(id=self._run_id).update(lease_ends=timezone.now() + LEASE)
-        return Run.objects.filter(id=self._run_id, cancel_requested=True).exists()
+    async def _watch(self) -> None:
+        """When the lease is not renewed, end the run: in good order while it still stands, then at once.
+
+        The database may have refused that, or never have answered.
+        """
+        clock = asyncio.get_running_loop().time
+        while (silence := clock() - self._renewed) < LEASE.total_seconds():
+            if silence > LEASE.total_seconds() / 2:
+                self._stop()
+            await asyncio.sleep(_POLL / 2)
+        self._lose(
+            LeaseLost(f"The lease of run {self._run_id} could not be renewed: the database did not answer.")
+        )
+
+    def _stop(self) -> None:
+        if self._order.attended:
+            self._control.cancel.set()
+        else:
+            self._control.hand_over()

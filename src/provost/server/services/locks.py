@@ -15,7 +15,10 @@ from django.utils import timezone
 from provost.server.models import Asset, AssetLock
 from provost.server.services.chunks import split
 
-LEASE: Final = timedelta(seconds=60)
+LEASE: Final = timedelta(seconds=30)
+"""How long a run, and its locks, are held without a word from their owner."""
+
+_PARTS: Final = 5
 
 
 @cache
@@ -26,7 +29,10 @@ def name_owner() -> str:
 
 def is_gone(owner: str) -> bool:
     """Tell whether an owner has certainly ended. Of another machine's process nothing is known."""
-    machine, boot, namespace, process, started = owner.split("/")
+    parts = owner.split("/")
+    if len(parts) != _PARTS:
+        return False
+    machine, boot, namespace, process, started = parts
     here = _name_place()
     if (machine, boot, namespace) == here:
         return _read_start(int(process)) != started
@@ -37,7 +43,7 @@ def acquire_locks(*, run_id: UUID, asset_ids: Sequence[int]) -> set[int]:
     """Lock those of the assets that are there and that no other run works on, and return them."""
     now = timezone.now()
     with transaction.atomic():
-        for chunk in split(Asset.objects.filter(id__in=asset_ids).values_list("id", flat=True)):
+        for chunk in split(Asset.objects.filter(id__in=asset_ids).order_by("id").values_list("id", flat=True)):
             stale = [
                 lock.asset_id
                 for lock in AssetLock.objects.select_for_update(skip_locked=True).filter(asset_id__in=chunk)

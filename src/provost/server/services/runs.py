@@ -12,7 +12,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from provost.core.errors import Conflict, Forbidden, NotFound, Refused
-from provost.core.model import Status, Strategy
+from provost.core.model import SETTLED_WELL, Strategy
 from provost.core.push import PushSpec
 from provost.core.rights import Principal, Right
 from provost.core.secrets import Secret
@@ -20,23 +20,17 @@ from provost.server.models import Asset, Record, Run, Task
 from provost.server.models.runs import RunState
 from provost.server.services import audit, secrets
 from provost.server.services.expansion import Expansion, expand
-from provost.server.services.locks import LEASE, is_gone, name_owner
+from provost.server.services.leases import is_held
+from provost.server.services.locks import is_gone, name_owner
 from provost.server.services.pages import EVERYTHING, Page, Place, cut
 from provost.server.services.reach import check_assets, limit
-from provost.server.services.recording import settle_interrupted_records
+from provost.server.services.recording import settle_interrupted_records, settle_unbegun
 
-FINE = frozenset({Status.SUCCEEDED, Status.UNCHANGED})
-"""Statuses that leave nothing to do."""
-
-_SILENCE: Final = 10 * LEASE
 _AT_ONCE: Final = 2000
 _UUID_DIGITS: Final = 32
 
 ALIVE = frozenset({RunState.QUEUED, RunState.RUNNING})
 """States of a run that is not over."""
-
-SETTLED_WELL = FINE | {Status.UNVERIFIED}
-"""Statuses that a retry leaves alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +63,9 @@ def create_push(  # noqa: PLR0913  # what one push is made of
 ) -> Run:
     """Write down a push: the run, with a record for every account that it means. Nothing is contacted.
 
+    The caller works an `attended` run off; any server takes the others.  For a dry run the specified secret is
+    checked and not held.
+
     Raises:
         UsageError: what was asked for cannot be done, or not by the caller.
         VaultError: the specified secret could not be stored.
@@ -84,7 +81,7 @@ def create_push(  # noqa: PLR0913  # what one push is made of
             requested_by=by.name,
             owner=name_owner() if attended else "",
         )
-        Record.objects.bulk_create(draft_records(expansion=expansion, spec=spec, run=run), batch_size=1000)
+        Record.objects.bulk_create(_draft_records(run, expansion, spec), batch_size=1000)
         if specified is not None and not dry_run:
             secrets.hold_specified(run_id=run.id, secret=specified)
         told = {"task": task.name if task else None, "dry_run": dry_run, "records": run.records.count()}
@@ -94,13 +91,11 @@ def create_push(  # noqa: PLR0913  # what one push is made of
 
 def _audit(by: Principal, action: str, run: Run, **details: object) -> None:
     asked = {name: run.spec.get(name) for name in ("usernames", "assets", "nodes", "secret_type", "strategy")}
-    audit.write(
-        by=by, action=action, subject=f"run {run.id}", details={"action": run.action, **asked, **details}
-    )
+    details = {"action": run.action, **asked, **details}
+    audit.write(by=by, action=action, subject=f"run {run.id}", details=details)
 
 
-def draft_records(*, expansion: Expansion, spec: PushSpec, run: Run | None = None) -> Iterator[Record]:
-    """Yield a record for every account on every asset; without a run, for a dry run."""
+def _draft_records(run: Run, expansion: Expansion, spec: PushSpec) -> Iterator[Record]:
     for asset in expansion.assets:
         for username in dict.fromkeys(spec.usernames):
             yield Record(
@@ -110,6 +105,8 @@ def draft_records(*, expansion: Expansion, spec: PushSpec, run: Run | None = Non
 
 def create_retry(*, by: Principal, run: Run, attended: bool = True) -> Run:
     """Write down another run for all records of `run` that did not end well, with the same settings.
+
+    `attended` is as for `create_push`.
 
     Raises:
         Refused: there is nothing to do again.
@@ -121,6 +118,11 @@ def create_retry(*, by: Principal, run: Run, attended: bool = True) -> Run:
     if run.state == RunState.SKIPPED:
         raise Refused(
             f"Run {run.id} was skipped: there is nothing to retry. To start its task: provost task run",
+            code="no_retry",
+        )
+    if run.dry_run:
+        raise Refused(
+            f"Run {run.id} was a dry run: there is nothing to retry. Push, or do another: provost push",
             code="no_retry",
         )
     spec, specified = read_spec(run=run)
@@ -259,27 +261,42 @@ def count_records(*, by: Principal, runs: Sequence[Run]) -> dict[UUID, Counter[s
 def request_cancel(*, by: Principal, run: Run) -> None:
     """Ask the process that works on a run to end it in good order.
 
+    A run that waits for a server is cancelled at once: what an earlier server may have set there is uncertain.
+
     Raises:
         Conflict: the run is over.
         Forbidden: the caller may not work on all of its assets.
     """
     check_run(by, run, what="cancel this run")
-    if run.state not in ALIVE:
-        raise Conflict(f"Run {run.id} is over already ({run.state}).", code="run_over")
     with transaction.atomic():
-        Run.objects.filter(id=run.id).update(cancel_requested=True)
+        run = Run.objects.select_for_update().get(id=run.id)
+        if run.state not in ALIVE:
+            raise Conflict(f"Run {run.id} is over already ({run.state}).", code="run_over")
+        run.cancel_requested = True
+        if not (run.attended or is_held(run=run)):
+            run.epoch += 1  # nobody's any more: whoever held it last can write nothing
+            settle_unbegun(run=run)
+            run.state, run.finished = RunState.CANCELLED, timezone.now()
+        run.save(update_fields=["cancel_requested", "epoch", "state", "finished"])
         _audit(by, "run.cancel", run)
 
 
 def settle_interrupted() -> None:
-    """Close the runs whose process has ended without closing them. Their secrets stay pending."""
-    for run in Run.objects.filter(state__in=ALIVE):
-        silent = run.lease_ends is not None and run.lease_ends < timezone.now() - _SILENCE
-        if not (silent or is_gone(run.owner)):
+    """Close the attended runs whose process has ended without closing them. Their secrets stay pending."""
+    for run in Run.objects.filter(attended=True, state__in=ALIVE):
+        if not _is_abandoned(run):
             continue
         with transaction.atomic():
-            settle_interrupted_records(run_id=run.id)
-            Run.objects.filter(id=run.id).update(state=RunState.INTERRUPTED, finished=timezone.now())
+            run = Run.objects.select_for_update().defer("spec").get(id=run.id)  # noqa: PLW2901  # as it now is
+            if run.state in ALIVE and _is_abandoned(run):
+                settle_interrupted_records(run=run)
+                run.state, run.finished = RunState.INTERRUPTED, timezone.now()
+                run.save(update_fields=["state", "finished"])
+
+
+def _is_abandoned(run: Run) -> bool:
+    """Tell whether nobody can write anything more for an attended run."""
+    return is_gone(run.owner) if run.state == RunState.QUEUED else not is_held(run=run)
 
 
 def read_spec(*, run: Run) -> tuple[PushSpec, Secret | None]:

@@ -86,8 +86,12 @@ def read_pending(*, account_ids: Iterable[UUID], secret_type: SecretType) -> dic
     return dict(found)
 
 
-def stage(*, run_id: UUID | None, secrets: Sequence[tuple[UUID, Secret]], origin: Strategy) -> list[UUID]:
+def stage(
+    *, run_id: UUID | None, secrets: Sequence[tuple[UUID, Secret]], origin: Strategy, epoch: int = 0
+) -> list[UUID]:
     """Store secrets as pending, each as its account's next version. Returns their ids in the same order.
+
+    `epoch` is that of the run's holder.
 
     Raises:
         VaultError: the master key is missing or wrong.
@@ -126,6 +130,7 @@ def stage(*, run_id: UUID | None, secrets: Sequence[tuple[UUID, Secret]], origin
                         public_only=isinstance(secret, SshKey) and secret.private is None,
                         origin=origin,
                         run_id=run_id,
+                        epoch=epoch,
                         created=now,
                     )
                 )
@@ -160,17 +165,41 @@ def promote(*, version_ids: Iterable[UUID]) -> None:
             )
 
 
-def discard(*, run_id: UUID, account_ids: Iterable[UUID], secret_type: SecretType) -> None:
-    """Delete what a run staged for accounts; then those accounts that are not in the list and hold nothing.
+def discard(*, run_id: UUID, epoch: int, account_ids: Iterable[UUID], secret_type: SecretType) -> None:
+    """Delete what a run's holder staged for accounts; then the accounts not in the list that hold nothing.
 
-    Only for secrets that are certainly not on a target.
+    Only for secrets that are certainly not on a target.  What an earlier holder of the run staged may be on
+    one, and stays.
     """
     with transaction.atomic():
         for chunk in split(account_ids):
             SecretVersion.objects.filter(
-                run_id=run_id, account_id__in=chunk, secret_type=secret_type, state=SecretState.PENDING
+                run_id=run_id,
+                epoch=epoch,
+                account_id__in=chunk,
+                secret_type=secret_type,
+                state=SecretState.PENDING,
             ).delete()
             Account.objects.filter(id__in=chunk, listed_at=None, versions=None).delete()
+
+
+def find_staged_before(
+    *, run_id: UUID, epoch: int, account_ids: Iterable[UUID], secret_type: SecretType
+) -> set[UUID]:
+    """Return those of the accounts that hold a pending secret of the run's earlier holders."""
+    if epoch <= 1:
+        return set()
+    return {
+        account_id
+        for chunk in split(account_ids)
+        for account_id in SecretVersion.objects.filter(
+            run_id=run_id,
+            epoch__lt=epoch,
+            account_id__in=chunk,
+            secret_type=secret_type,
+            state=SecretState.PENDING,
+        ).values_list("account_id", flat=True)
+    }
 
 
 def set_current(*, secrets: Sequence[tuple[UUID, Secret]]) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db import transaction
 from pydantic import BaseModel
 
 from provost.core.job import Job, Staged, Target, Wanted
@@ -16,6 +15,7 @@ from provost.core.secrets import Password, Secret, SshKey
 from provost.server.models import Account
 from provost.server.services import secrets
 from provost.server.services.chunks import split
+from provost.server.services.leases import Lease, fence
 from provost.server.services.targets import build_targets
 from provost.vault.keys import generate_key
 from provost.vault.passwords import generate_password
@@ -45,7 +45,7 @@ class _Place:
 
 def stage_jobs(
     *,
-    run_id: UUID,
+    lease: Lease,
     spec: PushSpec,
     specified: Secret | None,
     parameters: Mapping[str, BaseModel],
@@ -53,10 +53,11 @@ def stage_jobs(
 ) -> list[Job]:
     """Return a job for each asset id in `usernames`, with a staged secret for every account not in the list.
 
-    A secret that an earlier run left pending is used again if it is one that this push could have made: then it
-    does not matter whether the target has it already.
+    A secret that an earlier run, or an earlier holder of this one, left pending is used again if it is one that
+    this push could have made: then it does not matter whether the target has it already.
 
     Raises:
+        LeaseLost: the run is another's now; nothing was staged.
         VaultError: the master key is missing or wrong, or a secret does not decrypt.
     """
     places = _read_places(usernames, spec.secret_type)
@@ -67,10 +68,11 @@ def stage_jobs(
     ]
     # Keys take their time to make: nobody is kept waiting for the database meanwhile.
     fresh = [specified or _generate(spec) for _ in unstaged]
-    with transaction.atomic():
+    with fence(lease=lease):
         accounts = _ensure_accounts(unstaged)
         ids = secrets.stage(
-            run_id=run_id,
+            run_id=lease.run_id,
+            epoch=lease.epoch,
             secrets=[
                 (accounts[place.target.asset_id, place.username], secret)
                 for place, secret in zip(unstaged, fresh, strict=True)

@@ -207,6 +207,8 @@ def delete_task(*, by: Principal, name: str, version: int | None = None) -> None
 def start(*, by: Principal, name: str, attended: bool = True) -> Run:
     """Write down a run of a task: its assets are those of now. Active or not.
 
+    The caller works an `attended` run off; any server takes the others.
+
     Raises:
         NotFound: there is no such task, or an asset or a node of it is not there any more.
         Refused: it cannot be done.
@@ -238,7 +240,7 @@ def _find_going(task: Task) -> Run | None:
 
 
 def claim_due(*, now: datetime, limit: int) -> list[Run]:
-    """Start what is due, the longest due first: at most `limit` tasks. Returns their runs, to be worked off.
+    """Start what is due, the longest due first: at most `limit` tasks. Returns their runs; servers take them.
 
     Any number of processes may do this at once; each due time is one process's alone.  Times that were missed
     count as one, and that one waits for the maintenance window.  A task whose run is not over, or that cannot
@@ -270,7 +272,8 @@ def _claim(task_id: UUID, now: datetime) -> Run | None:
             return None
         try:
             with transaction.atomic():
-                return _start(make_local("scheduler", face=Face.SERVER), task, attended=False)
+                scheduler = make_local(f"task {task.name}", face=Face.SERVER)
+                return _start(scheduler, task, attended=False)
         except ProvostError as error:  # nobody is there to be told: it is written down
             task.last_run = _skip(task, error.code, error.message)
             task.save(update_fields=["last_run"])
@@ -283,6 +286,7 @@ def _skip(task: Task, reason: str, message: str) -> Run:
         state=RunState.SKIPPED,
         spec=task.spec,
         task=task,
+        requested_by=f"task {task.name}",
         reason=reason,
         message=message,
         finished=timezone.now(),
