@@ -7,11 +7,9 @@ import signal
 import ssl
 import sys
 from collections.abc import Callable, Iterator
-from importlib import import_module
-from importlib.util import find_spec
 from socket import socket
 from types import FrameType
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
 from django.db import connection, connections
@@ -22,8 +20,9 @@ from provost.config.environment import Environment
 from provost.config.listening import load_certificate, name_address
 from provost.config.start import install, is_there, start
 from provost.core.errors import UsageError
-from provost.server.services import keyring, vitals
+from provost.server.services import keyring, users, vitals
 from provost.server.web.gate import Gate
+from provost.worker.worker import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +46,7 @@ def make_ready() -> None:
 
 def run_server(environment: Environment, tls: ssl.SSLContext | None, listener: socket) -> None:
     """Serve on `listener` until a signal says to stop."""
-    setup = _prepare_setup()
+    setup = users.prepare_setup()
     connections.close_all()
 
     def announce() -> None:
@@ -64,8 +63,7 @@ def run_server(environment: Environment, tls: ssl.SSLContext | None, listener: s
     try:
         server.run([listener])
     finally:
-        if worker is not None:
-            worker.stop(patience=_RUN_PATIENCE)
+        worker.stop(patience=_RUN_PATIENCE)
         connections.close_all()
         if hasattr(connection, "close_pool"):  # PostgreSQL's
             connection.close_pool()
@@ -87,25 +85,12 @@ def _configure(application: Gate, tls: ssl.SSLContext | None) -> uvicorn.Config:
     )
 
 
-def _start_worker(environment: Environment) -> Any:
+def _start_worker(environment: Environment) -> Worker:
     """Start working runs off, in a thread of its own."""
-    if find_spec("provost.worker") is None:
-        logger.warning("This build has no worker: it works no run off.")
-        return None
-    worker = import_module("provost.worker").Worker(
-        runs=environment.worker_runs, retention_days=environment.run_retention_days
-    )
+    worker = Worker(runs=environment.worker_runs, retention_days=environment.run_retention_days)
     worker.start()
     vitals.watch(worker)
     return worker
-
-
-def _prepare_setup() -> str | None:
-    """Return the token that the first user is made with, while there is none."""
-    if find_spec("provost.server.services.users") is None:
-        return None
-    token: str | None = import_module("provost.server.services.users").prepare_setup()
-    return token
 
 
 class _Server(uvicorn.Server):

@@ -30,12 +30,22 @@ class ExportQuery(Said):
     format: Annotated[Literal["csv", "json"], Field(description="json: one document a line")] = "csv"
 
 
+_TEXT: Final = {"schema": {"type": "string"}}
+_EVENT: Final = {
+    "schema": {
+        "type": "object",
+        "properties": {"event": {"type": "string", "enum": ["progress", "end"]}, "data": {"type": "string"}},
+        "required": ["data"],
+    }
+}
+
+
 def add_streams(api: NinjaAPI) -> None:
     """Add the routes."""
-    routes: list[tuple[str, Callable[..., Any], str, str]] = [
-        ("/runs/{run}/events", watch_run, "runs", "text/event-stream"),
-        ("/runs/{run}/export", export_run, "runs", "text/csv"),
-        ("/audit/export", export_audit, "audit", "application/x-ndjson"),
+    routes: list[tuple[str, Callable[..., Any], str, dict[str, Any]]] = [
+        ("/runs/{run}/events", watch_run, "runs", {"text/event-stream": _EVENT}),
+        ("/runs/{run}/export", export_run, "runs", {"text/csv": _TEXT, "application/x-ndjson": _TEXT}),
+        ("/audit/export", export_audit, "audit", {"application/x-ndjson": _TEXT}),
     ]
     for path, view, room, media in routes:
         summary, _, rest = (view.__doc__ or "").partition("\n")
@@ -49,9 +59,7 @@ def add_streams(api: NinjaAPI) -> None:
             summary=summary,
             description=rest.strip() or None,
             tags=[room],
-            openapi_extra={
-                "responses": {200: {"description": "OK", "content": {media: {"schema": {"type": "string"}}}}}
-            },
+            openapi_extra={"responses": {200: {"description": "OK", "content": media}}},
         )
 
 
