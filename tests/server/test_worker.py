@@ -37,7 +37,7 @@ def hosts():
 @pytest.fixture
 def start_worker(database):  # noqa: ARG001  # what the worker works with
     """A function that starts a worker; it is stopped at the end."""
-    from provost.worker.worker import Worker
+    from provost.worker import Worker
 
     workers = []
 
