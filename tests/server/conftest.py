@@ -2,12 +2,16 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
+import httpx
 import pytest
 from tests.conftest import make_database
 
@@ -22,6 +26,7 @@ def _server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PROVOST_HOME", str(home))
+        patch.setenv("PROVOST_ALLOWED_HOSTS", "testserver")  # as Django's client for tests names it
         patch.setenv("DJANGO_SETTINGS_MODULE", "provost.config.settings")
         for name in ("PROVOST_DATABASE_URL", "PROVOST_MASTER_KEY_FILE"):
             patch.delenv(name, raising=False)
@@ -118,3 +123,94 @@ def ready(request: pytest.FixtureRequest, _template: dict[str, str], environment
             request.getfixturevalue("postgresql"), template=url.rpartition("/")[2]
         )
     return _prepare_program(environment)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A real `provost serve`. `told` is what it wrote to standard output until it was ready."""
+
+    process: subprocess.Popen[str]
+    url: str
+    told: str
+    log_file: Path
+
+    @property
+    def log(self) -> str:
+        """What it has written to standard error."""
+        return self.log_file.read_text()
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send it a signal, and return its exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+
+Serve = Callable[..., Server]
+
+
+@contextmanager
+def _run_servers(environment: dict[str, str], folder: Path) -> Iterator[Serve]:
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*words: str, **variables: str) -> Server:
+        log_file = folder / f"log{len(started)}"
+        with log_file.open("w") as log:
+            process = subprocess.Popen(
+                [Path(sys.executable).with_name("provost"), "serve", "--port", "0", *words],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=environment | variables,
+            )
+        started.append(process)
+        assert process.stdout
+        told = ""
+        for line in process.stdout:
+            told += line
+            if line.startswith("Provost listens on "):
+                return Server(process, line.split()[-1], told, log_file)
+        pytest.fail(f"exit status {process.wait()}\n{told}\n{log_file.read_text()}")
+
+    try:
+        yield start
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+            if process.stdout:
+                process.stdout.close()
+
+
+@pytest.fixture
+def serve(environment: dict[str, str], tmp_path: Path) -> Iterator[Serve]:
+    """A function that starts the real server on a free port; it ends with the test."""
+    with _run_servers(environment, tmp_path) as start:
+        yield start
+
+
+@dataclass(frozen=True)
+class Api:
+    """The API of a real server, and a token of its first administrator."""
+
+    server: Server
+    token: str
+
+    def connect(self, token: str | None = None) -> httpx.Client:
+        """Return a client that sends a token: the first administrator's, or the one given ("": none)."""
+        token = self.token if token is None else token
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return httpx.Client(base_url=f"{self.server.url}/api/v1/", headers=headers, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """The API of a server that all tests of a module share."""
+    url = None
+    if request.config.getoption("database", default="sqlite") == "postgresql":
+        url = make_database(request.getfixturevalue("postgresql"))
+    folder = tmp_path_factory.mktemp("api")
+    with _run_servers(_make_environment(folder / "home", url), folder) as start:
+        server = start()
+        setup_token = server.told.splitlines()[0].split()[-1]
+        answer = httpx.post(f"{server.url}/api/v1/setup", json={"setup_token": setup_token, "username": "ada"})
+        yield Api(server, answer.raise_for_status().json()["token"])

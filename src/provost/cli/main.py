@@ -9,10 +9,13 @@ import typer
 
 from provost import __version__
 from provost.cli import account, asset, imports, key, lab, run, task
+from provost.cli.check import check
 from provost.cli.init import init
-from provost.cli.output import make_inert, print_json
+from provost.cli.output import print_json
 from provost.cli.push import push
+from provost.cli.serve import serve
 from provost.core.errors import ProvostError, UsageError
+from provost.core.inert import make_inert
 
 app = typer.Typer(
     help="Creates accounts and SSH keys on target systems, and loses no secret on the way.",
@@ -21,6 +24,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 app.command()(init)
+app.command()(serve)
+app.command()(check)
 app.add_typer(asset.app, name="asset")
 app.add_typer(account.app, name="account")
 app.command("import")(imports.import_)

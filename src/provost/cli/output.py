@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from provost.core.inert import make_inert
+
 AsJson = Annotated[bool, typer.Option("--json", help="Write one JSON document instead.")]
 
 
@@ -72,12 +74,3 @@ def show(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     return str(value)
-
-
-def make_inert(text: str) -> str:
-    """Escape control characters, line ends and what turns the direction of text, so that it cannot act."""
-    if text.isprintable():
-        return text
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
-    )

@@ -1,31 +1,25 @@
-"""Django's settings, read from the environment; docs/configuration.md lists them.
+"""Django's settings, from the environment (environment.py)."""
 
-PROVOST_HOME: the data folder.  PROVOST_DATABASE_URL: default, a SQLite file in it.
-PROVOST_MASTER_KEY_FILE: default, master.key in it.
-PROVOST_STRICT_HOST_KEYS: 1 refuses a host whose key is not known.
-PROVOST_KNOWN_HOSTS: an OpenSSH known_hosts file that is believed beside the pinned keys.
-"""
-
-import os
 from pathlib import Path
 
 import dj_database_url
 
-from provost.core.errors import UsageError
+import provost.server
+from provost.config.environment import read_environment
 
-HOME = Path(os.environ.get("PROVOST_HOME") or Path.home() / ".provost").absolute()
-MASTER_KEY_FILE = Path(os.environ.get("PROVOST_MASTER_KEY_FILE") or HOME / "master.key").absolute()
-STRICT_HOST_KEYS = os.environ.get("PROVOST_STRICT_HOST_KEYS", "") not in {"", "0"}
-KNOWN_HOSTS = os.environ.get("PROVOST_KNOWN_HOSTS") or None
+ENVIRONMENT = read_environment()
 
-if url := os.environ.get("PROVOST_DATABASE_URL"):
-    try:
-        DATABASES = {"default": dj_database_url.parse(url, conn_max_age=None, conn_health_checks=True)}
-    except ValueError:  # its text may show the URL, and so a password
-        raise UsageError(
-            "PROVOST_DATABASE_URL cannot be used. Write it like postgresql://user@host/database.",
-            code="settings_refused",
-        ) from None
+HOME = ENVIRONMENT.home
+MASTER_KEY_FILE = ENVIRONMENT.master_key_file
+STRICT_HOST_KEYS = ENVIRONMENT.strict_host_keys
+KNOWN_HOSTS = ENVIRONMENT.known_hosts
+PUBLIC_METRICS = ENVIRONMENT.public_metrics
+TOKEN_LONGEST_DAYS = ENVIRONMENT.token_longest_days
+
+if ENVIRONMENT.database_url:
+    DATABASES = {
+        "default": dj_database_url.parse(ENVIRONMENT.database_url, conn_max_age=None, conn_health_checks=True)
+    }
 else:
     DATABASES = {
         "default": {
@@ -41,10 +35,27 @@ else:
     }
 
 INSTALLED_APPS = ["treebeard", "provost.server"]
+TOKEN_LONGEST_DAYS = ENVIRONMENT.token_longest_days
 AUTH_USER_MODEL = "server.User"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"
 # Nothing signs with it yet; Django wants one to be there.
 SECRET_KEY = "unused"  # noqa: S105
-LOGGING_CONFIG = None
+LOGGING_CONFIG = None  # logs.py does it, for servers
+
+ROOT_URLCONF = "provost.config.urls"
+_own = f"[{ENVIRONMENT.host}]" if ":" in ENVIRONMENT.host else ENVIRONMENT.host
+ALLOWED_HOSTS = [*(ENVIRONMENT.allowed_hosts or ("localhost", "127.0.0.1", "[::1]", _own))]
+MIDDLEWARE = [
+    "provost.server.web.statics.StaticMiddleware",
+    "provost.server.web.routing.RoutingMiddleware",
+]
+APPEND_SLASH = False
+# A body is kept in memory: on the disk it could leave a secret. The gate refuses larger ones.
+BODY_LIMIT = FILE_UPLOAD_MAX_MEMORY_SIZE = DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024 * 1024
+
+WHITENOISE_ALLOW_ALL_ORIGINS = False
+STATIC_URL = "/static/"
+_static = Path(provost.server.__file__).parent / "static"
+STATIC_ROOT = _static if _static.is_dir() else None

@@ -1,15 +1,18 @@
-"""Sets Django up in a process that is not a web server."""
+"""Sets Django up in a process, and makes what Provost needs to be there."""
 
 import os
-import pkgutil
+from dataclasses import dataclass
 from pathlib import Path
 
-from provost.core.errors import UsageError
+from provost.core.errors import Refused, UsageError
+
+_SETTINGS = "provost.config.settings"
+_SERVING = "provost.config.serving"
 
 
-def prepare() -> None:
-    """Set Django up, whether or not `provost init` was run."""
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "provost.config.settings")
+def prepare(*, serving: bool = False) -> None:
+    """Set Django up, whether or not `provost init` was run: for a server, or for a command."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", _SERVING if serving else _SETTINGS)
     import django  # noqa: PLC0415  # its import reads the settings' name
 
     django.setup()
@@ -23,23 +26,64 @@ def start() -> None:
     """
     prepare()
     from django.conf import settings  # noqa: PLC0415  # Django was set up just now
-    from django.db import connection  # noqa: PLC0415
-    from django.db.migrations.recorder import MigrationRecorder  # noqa: PLC0415
 
-    if connection.vendor == "sqlite" and not Path(connection.settings_dict["NAME"]).exists():
+    from provost.server.services import vitals  # noqa: PLC0415  # as above
+
+    if not is_there():
         raise UsageError(
             f"There is no Provost in {settings.HOME} yet. Run: provost init", code="not_initialised"
         )
-    done = {name for app, name in MigrationRecorder(connection).applied_migrations() if app == "server"}
-    if not done:
-        raise UsageError("The database holds no Provost yet. Run: provost init", code="not_initialised")
-    if _list_migrations() - done:
+    if vitals.list_missing_migrations():
         raise UsageError(
             "The database is older than this version of Provost. Run: provost init", code="database_outdated"
         )
 
 
-def _list_migrations() -> set[str]:
-    from provost.server import migrations  # noqa: PLC0415  # as above
+def is_there() -> bool:
+    """Tell whether there is a database that holds a Provost, of this version or another. Makes no file."""
+    from django.db import connection  # noqa: PLC0415  # Django is set up
+    from django.db.migrations.recorder import MigrationRecorder  # noqa: PLC0415  # as above
 
-    return {module.name for module in pkgutil.iter_modules(migrations.__path__)}
+    if connection.vendor == "sqlite" and not Path(connection.settings_dict["NAME"]).exists():
+        return False
+    return any(app == "server" for app, _ in MigrationRecorder(connection).applied_migrations())
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What `install` made: `database` is made, upgraded or unchanged."""
+
+    made_home: bool
+    database: str
+    made_keyset: bool
+
+
+def install() -> Installation:
+    """Make the data folder, the database and the master key, as far as they are not there. Django is set up.
+
+    Raises:
+        Refused: `home_exposed`, others may write in the data folder.
+        VaultError: there is a keyset, and its master key is missing or wrong.
+    """
+    from django.conf import settings  # noqa: PLC0415  # Django is set up
+    from django.core.management import call_command  # noqa: PLC0415  # as above
+    from django.db import connection  # noqa: PLC0415  # as above
+    from django.db.migrations.recorder import MigrationRecorder  # noqa: PLC0415  # as above
+
+    from provost.server.services import keyring  # noqa: PLC0415  # as above
+
+    made_home = not settings.HOME.exists()
+    settings.HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = settings.HOME.stat()
+    if status.st_uid not in {0, os.geteuid()} or status.st_mode & 0o022:
+        raise Refused(
+            f"Others may write in {settings.HOME}, and could put their own master key there. "
+            f"Run: chown {os.geteuid()} {settings.HOME}; chmod 700 {settings.HOME}",
+            code="home_exposed",
+        )
+    before = set(MigrationRecorder(connection).applied_migrations())
+    call_command("migrate", verbosity=0, interactive=False)
+    migrated = set(MigrationRecorder(connection).applied_migrations()) - before
+    made_keyset = keyring.create_keyset()
+    database = "unchanged" if not migrated else "upgraded" if before else "made"
+    return Installation(made_home, database, made_keyset)

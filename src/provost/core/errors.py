@@ -4,8 +4,8 @@
     ├── UsageError           bad input, refused before anything was touched; the command line exits with 2
     │   ├── NotFound         a name that is not in the inventory; the message lists what there is
     │   ├── Forbidden        something that the caller has no right to
-    │   ├── Conflict         something that stands in the way now, and may be gone later
     │   └── Refused          a username, secret, rule or parameter that cannot be used
+    │       └── Conflict     what is there already, or goes on just now, stands in the way
     ├── TargetError          something on, or on the way to, a target system
     │   ├── Unreachable      no connection; worth another try
     │   ├── LoginRefused     the target heard the credential and said no; never tried again by itself
@@ -53,16 +53,16 @@ class Forbidden(UsageError):
     code = "forbidden"
 
 
-class Conflict(UsageError):
-    """What is there already, or goes on just now, stands in the way."""
-
-    code = "conflict"
-
-
 class Refused(UsageError):
     """Input that cannot be used as it stands."""
 
     code = "refused"
+
+
+class Conflict(Refused):
+    """What is there already, or goes on just now, stands in the way."""
+
+    code = "conflict"
 
 
 class TargetError(ProvostError):

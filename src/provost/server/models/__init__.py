@@ -6,7 +6,7 @@ The secret models are registered here and not re-exported: only `provost.server.
 
 from provost.server.models import secrets as _secrets  # noqa: F401  # Django learns of models by import
 from provost.server.models.accounts import Account
-from provost.server.models.audit import AuditEntry
+from provost.server.models.audit import AuditEntry, AuditHead
 from provost.server.models.inventory import Asset, HostKey, Node
 from provost.server.models.runs import AssetLock, IdempotencyKey, Record, Run
 from provost.server.models.tasks import Task
@@ -17,6 +17,7 @@ __all__ = [
     "Asset",
     "AssetLock",
     "AuditEntry",
+    "AuditHead",
     "Grant",
     "HostKey",
     "IdempotencyKey",

@@ -1,6 +1,7 @@
 from typing import ClassVar
 
 from django.db import models
+from django.db.models import Q
 
 from provost.core.rights import Face
 from provost.server.models.choices import list_choices
@@ -29,3 +30,17 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.number}: {self.who} {self.action} {self.subject}"
+
+
+class AuditHead(models.Model):
+    """The one row that knows the newest entry: who adds one holds it."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    number = models.PositiveBigIntegerField(default=0)
+    digest = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [models.CheckConstraint(condition=Q(id=1), name="one_audit_head")]
+
+    def __str__(self) -> str:
+        return f"entry {self.number}"

@@ -108,21 +108,19 @@ class TaskSecret(Held):
         return f"task {self.task_id}"
 
 
-class AuditHead(Held):
-    """The one row that knows the newest audit entry, and holds the key that the entries are chained with.
+class AuditKey(Held):
+    """The one row that holds the key which the audit trail is chained with.
 
-    The key is kept like a secret of somebody's: whoever has the database alone cannot forge an entry.
+    It is kept like a secret of somebody's: whoever has the database alone cannot forge an entry.
     """
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
-    number = models.PositiveBigIntegerField(default=0)
-    digest = models.CharField(max_length=64, blank=True)
 
     class Meta:
-        constraints: ClassVar = [models.CheckConstraint(condition=Q(id=1), name="one_audit_head")]
+        constraints: ClassVar = [models.CheckConstraint(condition=Q(id=1), name="one_audit_key")]
 
     def __str__(self) -> str:
-        return f"audit key, and entry {self.number}"
+        return "key of the audit trail"
 
     @property
     def holder(self) -> str:

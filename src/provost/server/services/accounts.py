@@ -1,67 +1,122 @@
-"""Accounts: which there are, and which are in the list."""
+"""Accounts: which there are, which are in the list, and who may see their secrets."""
+
+from dataclasses import dataclass
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 
-from provost.core.errors import NotFound, Refused
+from provost.core.errors import Conflict, NotFound
+from provost.core.model import SecretType
+from provost.core.rights import Principal, Reach, Right
 from provost.core.secrets import Secret
 from provost.server.models import Account
-from provost.server.services import secrets
+from provost.server.services import audit, secrets
 from provost.server.services.assets import check_unlocked, find_asset
 from provost.server.services.checks import AccountFields, check_account, check_secret
-from provost.server.services.names import describe_missing
+from provost.server.services.names import check_version, describe_missing
+from provost.server.services.nodes import find_node
+from provost.server.services.pages import EVERYTHING, Page, Place, cut
+from provost.server.services.reach import check_assets, limit
 
 
-def add_account(*, fields: AccountFields, secret: Secret, replace: bool = False) -> Account:
+@dataclass(frozen=True, slots=True)
+class AccountFilter:
+    """Which accounts are wanted; `search`: a part of the username or of the asset's name.
+
+    With `pending`, those that are not in the list and hold a secret of an unsettled push.
+    """
+
+    asset: str | None = None
+    node: str | None = None
+    username: str | None = None
+    privileged: bool | None = None
+    pending: bool = False
+    search: str | None = None
+
+
+def add_account(*, by: Principal, fields: AccountFields, secret: Secret, replace: bool = False) -> Account:
     """Put an account into the list with a secret that is in force, or give one that is there another secret.
 
     With `replace`, the current secret of that type is retired; without, it is in the way.
 
     Raises:
         NotFound: there is no such asset.
-        Refused: the username or the secret cannot be used, there is a current secret of that type, or a run
-            works on the asset.
+        Refused: the username or the secret cannot be used.
+        Conflict: there is a current secret of that type, or a run works on the asset.
+        Forbidden: the caller may not work on the asset.
         VaultError: the master key is missing or wrong.
     """
     with transaction.atomic():
-        asset = find_asset(name=fields.asset)
+        asset = find_asset(by=by, name=fields.asset)
+        check_assets(by, Right.OPERATE, [asset], what=f"add accounts on {asset}")
         check_account(fields, asset.kind)
         check_secret(secret, asset.kind)
         check_unlocked(asset)
-        account, _ = Account.objects.get_or_create(asset=asset, username=fields.username)
+        account, made = Account.objects.get_or_create(asset=asset, username=fields.username)
         held = secrets.list_current_types(account_ids=[account.id]).get(account.id, set())
         if secret.secret_type in held and not replace:
-            raise Refused(
+            raise Conflict(
                 f"{account} has a {secret.secret_type} already. To put this one in its place, add --replace; "
                 "the old one stays in its history.",
                 code="account_exists",
             )
-        if update_fields(account, fields):
-            account.save()
+        changes = update_fields(account, fields)
+        if not made:
+            account.version += 1
+        account.save()
         secrets.set_current(secrets=[(account.id, secret)])
+        audit.write(
+            by=by,
+            action="account.add" if made else "account.set",
+            subject=f"account {account}",
+            details={**changes, "secret_type": secret.secret_type, "replaced": secret.secret_type in held},
+        )
         account.refresh_from_db()
     return account
 
 
-def update_fields(account: Account, fields: AccountFields) -> bool:
-    """Take over what the operator said of an account, unsaved. Returns whether that changed anything."""
-    given = {
+def edit_account(*, by: Principal, fields: AccountFields, version: int | None = None) -> Account:
+    """Change what the operator says of an account: whether it is privileged, its priority, how it becomes root.
+
+    Raises:
+        NotFound: there is no such asset, or no such account on it.
+        Conflict: a run works on its asset, or it is not the `version` that was seen.
+        Forbidden: the caller may not work on the asset.
+    """
+    with transaction.atomic():
+        account = _find_for_change(by, fields.username, fields.asset, Right.OPERATE, "change accounts")
+        check_version(account, version)
+        if changes := update_fields(account, fields):
+            account.version += 1
+            account.save()
+            audit.write(by=by, action="account.edit", subject=f"account {account}", details=changes)
+    return account
+
+
+def update_fields(account: Account, fields: AccountFields) -> dict[str, list[object]]:
+    """Take over what the operator said of an account, unsaved. Returns by field what was and what is."""
+    given: dict[str, object] = {
         "privileged": fields.privileged,
         "priority": fields.priority,
         "become": None if fields.become is None else fields.become.value,
     }
-    changed = {name: value for name, value in given.items() if value not in (None, getattr(account, name))}
-    for name, value in changed.items():
+    changed = {
+        name: [getattr(account, name), value]
+        for name, value in given.items()
+        if value not in (None, getattr(account, name))
+    }
+    for name, (_, value) in changed.items():
         setattr(account, name, value)
-    return bool(changed)
+    return changed
 
 
-def find_account(*, username: str, asset: str) -> Account:
+def find_account(*, by: Principal, username: str, asset: str) -> Account:
     """Return an account by its name, in the list or not.
 
     Raises:
         NotFound: there is no such asset, or no such account on it; the message lists what there is.
     """
-    found = find_asset(name=asset)
+    found = find_asset(by=by, name=asset)
     try:
         return Account.objects.select_related("asset").get(asset=found, username=username)
     except Account.DoesNotExist:
@@ -71,46 +126,117 @@ def find_account(*, username: str, asset: str) -> Account:
         ) from None
 
 
-def list_accounts(*, asset: str | None = None, pending: bool = False) -> list[Account]:
-    """List the accounts in the list, or with `pending` those that only hold a secret of an unsettled push.
+def list_accounts(
+    *, by: Principal, filters: AccountFilter | None = None, page: Page = EVERYTHING
+) -> tuple[list[Account], Place | None]:
+    """List accounts by asset and username, and where the next page begins.
 
     Raises:
-        NotFound: there is no such asset.
+        NotFound: there is no such asset or node.
     """
-    accounts = Account.objects.select_related("asset").filter(listed_at__isnull=pending)
-    if pending:
+    filters = filters or AccountFilter()
+    accounts = limited(by).select_related("asset").filter(listed_at__isnull=filters.pending)
+    if filters.pending:
         accounts = accounts.filter(id__in=secrets.select_pending_accounts())
-    if asset is not None:
-        accounts = accounts.filter(asset=find_asset(name=asset))
-    return list(accounts.order_by("asset__name", "username"))
+    if filters.asset is not None:
+        accounts = accounts.filter(asset=find_asset(by=by, name=filters.asset))
+    if filters.node is not None:
+        node = find_node(by=by, path=filters.node)
+        accounts = limit(accounts, Reach(nodes=frozenset({node.path})), asset="asset_id")
+    if filters.username is not None:
+        accounts = accounts.filter(username=filters.username)
+    if filters.privileged is not None:
+        accounts = accounts.filter(privileged=filters.privileged)
+    if filters.search:
+        accounts = accounts.filter(
+            Q(username__icontains=filters.search) | Q(asset__name__icontains=filters.search)
+        )
+    return cut(accounts, ["asset__name", "username"], page)
 
 
-def unlist_account(*, username: str, asset: str) -> None:
+def limited(by: Principal) -> QuerySet[Account]:
+    """Return the accounts that somebody sees, as a query."""
+    return limit(Account.objects.all(), by.require(Right.VIEW, what="see accounts"), asset="asset_id")
+
+
+def reveal_secret(
+    *,
+    by: Principal,
+    username: str,
+    asset: str,
+    secret_type: SecretType | None = None,
+    version: int | None = None,
+) -> Secret:
+    """Return a secret of an account: the current one, or that of a `version`. It is written down first.
+
+    Without `secret_type`, the account has but one.
+
+    Raises:
+        NotFound: there is no such account, or no such secret of it.
+        Refused: `secret_type_needed`, it has secrets of several types.
+        Forbidden: the caller may not reveal secrets of this asset.
+        VaultError: the master key is missing or wrong, or the secret does not decrypt.
+    """
+    by.require(Right.REVEAL, what="reveal secrets")
+    account = find_account(by=by, username=username, asset=asset)
+    check_assets(by, Right.REVEAL, [account.asset], what=f"reveal secrets of {asset}")
+    chosen = secret_type or secrets.choose_type(account_id=account.id, name=str(account))
+    audit.write(
+        by=by,
+        action="account.reveal",
+        subject=f"account {account}",
+        details={"secret_type": chosen, "version": version},
+    )
+    return secrets.reveal(account_id=account.id, secret_type=chosen, version=version)
+
+
+def list_history(*, by: Principal, username: str, asset: str) -> list[secrets.Version]:
+    """List every secret that an account has or had, the newest first, without the secrets.
+
+    Raises:
+        NotFound: there is no such account.
+    """
+    return secrets.history(account_id=find_account(by=by, username=username, asset=asset).id)
+
+
+def unlist_account(*, by: Principal, username: str, asset: str, version: int | None = None) -> None:
     """Take an account off the list. Nothing is done on the target; its secrets stay in its history.
 
     Raises:
         NotFound: it is not in the list.
-        Refused: a run works on its asset.
+        Conflict: a run works on its asset, or it is not the `version` that was seen.
+        Forbidden: the caller may not work on the asset.
     """
     with transaction.atomic():
-        account = find_account(username=username, asset=asset)
-        check_unlocked(account.asset)
+        account = _find_for_change(by, username, asset, Right.OPERATE, "take accounts off the list")
+        check_version(account, version)
         if account.listed_at is None:
             raise NotFound(f"{account} is not in the list.", code="account_not_found")
         secrets.retire_current(account_id=account.id)
         account.listed_at = None
         account.privileged = False
-        account.save(update_fields=["listed_at", "privileged"])
+        account.version += 1
+        account.save(update_fields=["listed_at", "privileged", "version"])
+        audit.write(by=by, action="account.unlist", subject=f"account {account}")
 
 
-def forget_account(*, username: str, asset: str) -> None:
+def forget_account(*, by: Principal, username: str, asset: str, version: int | None = None) -> None:
     """Delete an account with all its secrets, in the list or not. Nothing is done on the target.
 
     Raises:
         NotFound: there is no such account.
-        Refused: a run works on its asset.
+        Conflict: a run works on its asset, or it is not the `version` that was seen.
+        Forbidden: the caller may not administer the asset.
     """
     with transaction.atomic():
-        account = find_account(username=username, asset=asset)
-        check_unlocked(account.asset)
+        account = _find_for_change(by, username, asset, Right.ADMINISTER, "delete secrets")
+        check_version(account, version)
         account.delete()
+        audit.write(by=by, action="account.forget", subject=f"account {account}")
+
+
+def _find_for_change(by: Principal, username: str, asset: str, right: Right, what: str) -> Account:
+    account = find_account(by=by, username=username, asset=asset)
+    check_assets(by, right, [account.asset], what=f"{what} on {asset}")
+    check_unlocked(account.asset)
+    return Account.objects.select_for_update(of=("self",)).select_related("asset").get(id=account.id)

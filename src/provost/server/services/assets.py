@@ -1,84 +1,214 @@
-"""Assets, their host keys, and how they are reached."""
+"""Assets and their host keys."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from uuid import UUID
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
+from typing import Any
 
-from django.conf import settings
 from django.db import transaction
-from django.db.models import ProtectedError, Q
+from django.db.models import ProtectedError, Q, QuerySet
 from django.utils import timezone
 
-from provost.core.errors import Refused
-from provost.core.job import HostTrust, Login, Target
-from provost.core.model import Become, SecretType
-from provost.core.secrets import Password, Secret, SshKey
-from provost.server.models import Account, Asset, AssetLock, HostKey
+from provost.core.errors import Conflict, Refused
+from provost.core.rights import Principal, Reach, Right
+from provost.server.models import Asset, AssetLock, HostKey
 from provost.server.models.inventory import HostKeyState
-from provost.server.services import secrets
+from provost.server.services import audit
 from provost.server.services.checks import AssetFields, check_asset, choose_port
 from provost.server.services.chunks import split
 from provost.server.services.locks import is_gone
-from provost.server.services.names import describe_missing
+from provost.server.services.names import check_version, describe_missing
 from provost.server.services.nodes import ensure_nodes, find_node
+from provost.server.services.pages import EVERYTHING, Page, Place, cut
+from provost.server.services.reach import check_assets, check_node, limit
+from provost.server.services.renames import rename_asset_in_tasks
 from provost.vault.keys import fingerprint
 
 
-def add_asset(*, fields: AssetFields) -> Asset:
+@dataclass(frozen=True, slots=True)
+class AssetFilter:
+    """Which assets are wanted; `node`: in it and below, `search`: a part of the name, address or comment."""
+
+    node: str | None = None
+    kind: str | None = None
+    via: str | None = None
+    search: str | None = None
+
+
+def add_asset(*, by: Principal, fields: AssetFields) -> Asset:
     """Add an asset, and its nodes where they are new.
 
     Raises:
         NotFound: there is no such kind, or no such asset to go through.
-        Refused: a field cannot be used, or the name is taken.
+        Refused: a field cannot be used.
+        Conflict: the name is taken.
+        Forbidden: the caller may not work in one of the nodes; without a node, everywhere.
     """
     fields = check_asset(fields)
+    check_homeless(by, fields)
     with transaction.atomic():
         if Asset.objects.filter(name=fields.name).exists():
-            raise Refused(f"There is an asset {fields.name} already.", code="asset_exists")
+            raise Conflict(f"There is an asset {fields.name} already.", code="asset_exists")
         asset = Asset.objects.create(
             name=fields.name,
             kind=fields.kind,
             address=fields.address,
             port=choose_port(fields),
-            via=find_asset(name=fields.via) if fields.via else None,
+            via=find_asset(by=by, name=fields.via) if fields.via else None,
             options=dict(fields.options),
             comment=fields.comment,
         )
-        asset.nodes.set(ensure_nodes(paths=fields.nodes).values())
+        asset.nodes.set(ensure_nodes(by=by, paths=fields.nodes).values())
+        details = {"kind": fields.kind, "address": fields.address, "nodes": fields.nodes, "via": fields.via}
+        audit.write(by=by, action="asset.add", subject=f"asset {asset}", details=details)
     return asset
 
 
-def find_asset(*, name: str) -> Asset:
-    """Return the asset of that name.
+def check_homeless(by: Principal, fields: AssetFields) -> None:
+    """Raise `Forbidden` for an asset in no node, unless the caller works everywhere."""
+    if not fields.nodes:
+        by.require_everywhere(Right.OPERATE, what=f"have asset {fields.name} in no node")
+
+
+def edit_asset(*, by: Principal, name: str, fields: AssetFields, version: int | None = None) -> Asset:
+    """Give an asset other fields; its kind stays. `version` is the one that the caller saw (None: whichever).
 
     Raises:
-        NotFound: there is none; the message lists what there is.
+        NotFound: there is no such asset, or none to go through.
+        Refused: a field cannot be used, or it would be reached through itself.
+        Conflict: the name is taken; or `version_outdated`: it was changed in the meantime.
+        Forbidden: the caller may not work in a node that it leaves or joins; or, where it points elsewhere
+            (address, port, route, options), may not administer it: its secrets would be sent there.
     """
-    return find_assets(names=[name])[0]
+    fields = check_asset(fields)
+    with transaction.atomic():
+        asset = find_asset(by=by, name=name, lock=True)
+        check_assets(by, Right.OPERATE, [asset], what=f"change asset {name}")
+        check_version(asset, version)
+        before = describe_fields(asset)
+        changes = list_changes(before, fields)
+        check_redirection(by, asset, changes)
+        if "kind" in changes:
+            raise Refused("The kind of an asset stays: remove it and add another.", code="kind_refused")
+        if "name" in changes:
+            if Asset.objects.filter(name=fields.name).exists():
+                raise Conflict(f"There is an asset {fields.name} already.", code="asset_exists")
+            rename_asset_in_tasks(old=name, new=fields.name)
+        if not changes:
+            return asset
+        asset.name, asset.address, asset.port = fields.name, fields.address, choose_port(fields)
+        asset.options, asset.comment = dict(fields.options), fields.comment
+        asset.version += 1
+        asset.save()
+        if "nodes" in changes:
+            move_asset(by, asset, fields)
+        if "via" in changes:
+            set_via(gateways={asset.id: find_asset(by=by, name=fields.via).id if fields.via else None})
+        audit.write(by=by, action="asset.edit", subject=f"asset {name}", details=changes)
+        return find_asset(by=by, name=fields.name)
 
 
-def find_assets(*, names: Sequence[str]) -> list[Asset]:
+def move_asset(by: Principal, asset: Asset, fields: AssetFields) -> None:
+    """Put an asset into the nodes of `fields`, and out of the others.
+
+    Raises:
+        Forbidden: the caller may not work in one that it leaves or joins.
+    """
+    check_homeless(by, fields)
+    left = [node for node in asset.nodes.all() if node.full_path not in fields.nodes]
+    for node in left:
+        check_node(by, Right.OPERATE, node, what=f"take {asset} out of {node}")
+    stayed = {node.full_path for node in asset.nodes.all()} & set(fields.nodes)
+    joined = ensure_nodes(by=by, paths=set(fields.nodes) - stayed)
+    asset.nodes.remove(*left)
+    asset.nodes.add(*joined.values())
+
+
+def describe_fields(asset: Asset) -> AssetFields:
+    """Return what the operator said of an asset."""
+    return AssetFields(
+        name=asset.name,
+        kind=asset.kind,
+        address=asset.address,
+        port=asset.port,
+        nodes=tuple(sorted(node.full_path for node in asset.nodes.all())),
+        via=asset.via.name if asset.via else None,
+        options=asset.options,
+        comment=asset.comment,
+    )
+
+
+def list_changes(before: AssetFields, after: AssetFields) -> dict[str, list[Any]]:
+    """Return by field what was, and what is to be."""
+    pairs = {
+        field.name: [getattr(before, field.name), getattr(after, field.name)]
+        for field in dataclass_fields(before)
+    }
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def check_redirection(by: Principal, asset: Asset, changes: Collection[str]) -> None:
+    """Raise `Forbidden` where an asset would point elsewhere, for a caller who may not administer it."""
+    if redirected := sorted({"address", "port", "via", "options"} & set(changes)):
+        check_assets(by, Right.ADMINISTER, [asset], what=f"change the {redirected[0]} of asset {asset}")
+
+
+def find_asset(*, by: Principal, name: str, lock: bool = False) -> Asset:
+    """Return the asset of that name; with `lock`, nobody else changes it before the transaction ends.
+
+    Raises:
+        NotFound: there is none that the caller sees; the message lists what there is.
+    """
+    if lock:
+        Asset.objects.select_for_update().filter(name=name).first()
+    return find_assets(by=by, names=[name])[0]
+
+
+def find_assets(*, by: Principal, names: Sequence[str]) -> list[Asset]:
     """Return the assets of these names, in their order.
 
     Raises:
-        NotFound: one is not there; the message lists what there is.
+        NotFound: one is not there, or out of sight; the message lists what there is.
     """
-    found = {asset.name: asset for chunk in split(set(names)) for asset in Asset.objects.filter(name__in=chunk)}
+    found = {
+        asset.name: asset
+        for chunk in split(set(names))
+        for asset in limited(by).filter(name__in=chunk).select_related("via").prefetch_related("nodes")
+    }
     if missing := [name for name in names if name not in found]:
-        known = Asset.objects.values_list("name", flat=True)
+        known = limited(by).values_list("name", flat=True)
         raise describe_missing("asset", missing, known, code="asset_not_found")
     return [found[name] for name in names]
 
 
-def list_assets(*, node: str | None = None) -> list[Asset]:
-    """List assets by name: all, or those in a node and below it.
+def limited(by: Principal) -> QuerySet[Asset]:
+    """Return the assets that somebody sees, as a query."""
+    return limit(Asset.objects.all(), by.require(Right.VIEW, what="see assets"))
+
+
+def list_assets(
+    *, by: Principal, filters: AssetFilter | None = None, page: Page = EVERYTHING
+) -> tuple[list[Asset], Place | None]:
+    """List assets by name, and where the next page begins.
 
     Raises:
         NotFound: there is no such node.
     """
-    assets = Asset.objects.select_related("via").prefetch_related("nodes")
-    if node is not None:
-        assets = assets.filter(nodes__path__startswith=find_node(path=node).path).distinct()
-    return list(assets)
+    filters = filters or AssetFilter()
+    assets = limited(by).select_related("via").prefetch_related("nodes")
+    if filters.node is not None:
+        node = find_node(by=by, path=filters.node)
+        assets = limit(assets, Reach(nodes=frozenset({node.path})))
+    if filters.kind is not None:
+        assets = assets.filter(kind=filters.kind)
+    if filters.via is not None:
+        assets = assets.filter(via__name=filters.via)
+    if filters.search:
+        text = filters.search
+        assets = assets.filter(
+            Q(name__icontains=text) | Q(address__icontains=text) | Q(comment__icontains=text)
+        )
+    return cut(assets, ["name"], page)
 
 
 def set_via(*, gateways: Mapping[int, int | None]) -> None:
@@ -101,52 +231,62 @@ def set_via(*, gateways: Mapping[int, int | None]) -> None:
         Asset.objects.bulk_update(changed, ["via"], batch_size=400)
 
 
-def count_accounts(*, name: str) -> int:
+def count_accounts(*, by: Principal, name: str) -> int:
     """Count the accounts of an asset that hold or held a secret, in the list or not.
 
     Raises:
         NotFound: there is no such asset.
     """
-    return find_asset(name=name).accounts.count()
+    return find_asset(by=by, name=name).accounts.count()
 
 
-def remove_asset(*, name: str) -> None:
+def remove_asset(*, by: Principal, name: str, version: int | None = None) -> None:
     """Remove an asset with its accounts and their secrets. Records of runs stay.
 
     Raises:
         NotFound: there is no such asset.
-        Refused: others are reached through it, or a run works on it.
+        Conflict: others are reached through it, a run works on it, or it is not the `version` that was seen.
+        Forbidden: the caller may not administer it.
     """
     with transaction.atomic():
-        asset = find_asset(name=name)
+        asset = find_asset(by=by, name=name, lock=True)
+        check_assets(by, Right.ADMINISTER, [asset], what=f"remove asset {name}")
+        check_version(asset, version)
         check_unlocked(asset)
+        accounts = sorted(asset.accounts.values_list("username", flat=True))
         try:
             asset.delete()
         except ProtectedError:
             behind = ", ".join(asset.behind.order_by("name").values_list("name", flat=True)[:10])
-            raise Refused(
+            raise Conflict(
                 f"Other assets are reached through {name}: {behind}. Reroute or remove them first.",
                 code="asset_is_gateway",
             ) from None
+        audit.write(by=by, action="asset.remove", subject=f"asset {name}", details={"accounts": accounts})
 
 
 def check_unlocked(asset: Asset) -> None:
     """Raise `Refused` while a run works on an asset."""
     lock = AssetLock.objects.filter(asset=asset, expires__gt=timezone.now()).first()
     if lock is not None and not is_gone(lock.owner):
-        raise Refused(f"Run {lock.run_id} works on {asset}. Try again when it is over.", code="asset_locked")
+        raise Conflict(f"Run {lock.run_id} works on {asset}. Try again when it is over.", code="asset_locked")
 
 
-def trust_asset(*, name: str) -> list[HostKey]:
+def trust_asset(*, by: Principal, name: str) -> list[HostKey]:
     """Forget the pinned host keys of an asset, so that the next contact pins anew. Returns what was pinned.
 
     Raises:
         NotFound: there is no such asset.
+        Forbidden: the caller may not administer it: whatever host answers next gets to see its secrets.
     """
-    pinned = HostKey.objects.filter(asset=find_asset(name=name), state=HostKeyState.TRUSTED)
     with transaction.atomic():
+        asset = find_asset(by=by, name=name)
+        check_assets(by, Right.ADMINISTER, [asset], what=f"trust another host key of {name}")
+        pinned = HostKey.objects.filter(asset=asset, state=HostKeyState.TRUSTED)
         forgotten = list(pinned)
         pinned.update(state=HostKeyState.REPLACED)
+        details = {"forgotten": [key.fingerprint for key in forgotten]}
+        audit.write(by=by, action="asset.trust", subject=f"asset {name}", details=details)
     return forgotten
 
 
@@ -166,105 +306,3 @@ def pin_host_keys(*, keys: Sequence[tuple[int, str]]) -> None:
             for asset_id, key in dict.fromkeys(keys)
             if asset_id not in pinned
         )
-
-
-def build_targets(*, asset_ids: Iterable[int]) -> dict[int, Target]:
-    """Return each asset as a connector needs it: its privileged accounts' logins, pinned keys and route.
-
-    The number of queries grows with the nesting of routes, and not with the assets of a chunk of 500.
-
-    Raises:
-        VaultError: the master key is missing or wrong, or a login's secret does not decrypt.
-    """
-    targets: dict[int, Target] = {}
-    for chunk in split(asset_ids):
-        targets |= _build_chunk(chunk)
-    return targets
-
-
-def _build_chunk(asset_ids: list[int]) -> dict[int, Target]:
-    assets = _read_routes(asset_ids)
-    pinned: dict[int, list[str]] = {asset_id: [] for asset_id in assets}
-    for asset_id, key in HostKey.objects.filter(asset_id__in=assets, state=HostKeyState.TRUSTED).values_list(
-        "asset_id", "key"
-    ):
-        pinned[asset_id].append(key)
-    gateways = {asset.via_id for asset in assets.values() if asset.via_id is not None}
-    passing = {assets[gateway].options.get("via_account") for gateway in gateways} - {None}
-    accounts: dict[int, list[Account]] = {asset_id: [] for asset_id in assets}
-    for account in (
-        Account.objects.filter(asset_id__in=assets)
-        .exclude(listed_at=None)
-        .filter(Q(privileged=True) | Q(username="root") | Q(asset_id__in=gateways, username__in=passing))
-        .order_by("priority", "username")
-    ):
-        accounts[account.asset_id].append(account)
-    held = secrets.read_current(account_ids=[one.id for found in accounts.values() for one in found])
-
-    def build(asset: Asset, *, as_gateway: bool) -> Target:
-        if as_gateway and asset.id in built:
-            return built[asset.id]
-        name = asset.options.get("via_account") if as_gateway else None
-        chosen = [one for one in accounts[asset.id] if (one.username == name if name else one.privileged)]
-        target = Target(
-            asset_id=asset.id,
-            asset=asset.name,
-            kind=asset.kind,
-            address=asset.address,
-            port=asset.port,
-            logins=_build_logins(chosen, accounts[asset.id], held),
-            options=asset.options,
-            trust=HostTrust(
-                pinned=tuple(pinned[asset.id]),
-                known_hosts=settings.KNOWN_HOSTS,
-                strict=settings.STRICT_HOST_KEYS,
-            ),
-            via=None if asset.via_id is None else build(assets[asset.via_id], as_gateway=True),
-        )
-        if as_gateway:
-            built[asset.id] = target
-        return target
-
-    built: dict[int, Target] = {}
-    return {asset_id: build(assets[asset_id], as_gateway=False) for asset_id in asset_ids if asset_id in assets}
-
-
-def _read_routes(asset_ids: list[int]) -> dict[int, Asset]:
-    """Return these assets and all that they are reached through."""
-    assets: dict[int, Asset] = {}
-    wanted = set(asset_ids)
-    while wanted:
-        assets |= {asset.id: asset for asset in Asset.objects.filter(id__in=wanted)}
-        wanted = {asset.via_id for asset in assets.values() if asset.via_id is not None} - assets.keys()
-    return assets
-
-
-def _build_logins(
-    chosen: list[Account], accounts: list[Account], held: dict[UUID, dict[SecretType, Secret]]
-) -> tuple[Login, ...]:
-    """Return a login for each account that Provost holds a secret of."""
-    passwords = {one.id: _pick_password(held.get(one.id, {})) for one in accounts}
-    root_password = next((passwords[one.id] for one in accounts if one.username == "root"), None)
-    logins = []
-    for account in chosen:
-        key = held.get(account.id, {}).get(SecretType.SSH_KEY)
-        usable = key if isinstance(key, SshKey) and key.private else None
-        password = passwords[account.id]
-        if usable or password:
-            become = Become(account.become)
-            asked = {Become.NONE: None, Become.SUDO: password, Become.SU: root_password}
-            logins.append(
-                Login(
-                    account.username,
-                    password=password,
-                    key=usable,
-                    become=become,
-                    become_password=asked[become],
-                )
-            )
-    return tuple(logins)
-
-
-def _pick_password(held: dict[SecretType, Secret]) -> Password | None:
-    secret = held.get(SecretType.PASSWORD)
-    return secret if isinstance(secret, Password) else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, ParamSpec, TypeVar
 
 from django.db import DatabaseError, InterfaceError, OperationalError
-from django.db.models import Q
+from django.db.models import Count, Q
 from django.utils import timezone
 from pydantic import BaseModel
 
@@ -19,11 +19,12 @@ from provost.core.job import Job, Outcome
 from provost.core.keys import KeyAlgorithm
 from provost.core.model import SecretType, Status
 from provost.core.push import PushSpec
+from provost.core.rights import Face, make_local
 from provost.core.secrets import Secret
 from provost.engine import Event, HostKeySeen, Limits, Settled
 from provost.server.models import Record, Run
 from provost.server.models.runs import RunState
-from provost.server.services import secrets
+from provost.server.services import audit, secrets
 from provost.server.services.assets import pin_host_keys
 from provost.server.services.clerk import Clerk, open_clerk
 from provost.server.services.expansion import read_parameters
@@ -167,8 +168,21 @@ def _finish(lease: Lease, *, begun: Collection[int], control: Control, why: tupl
             run.finished = timezone.now()
             run.reason, run.message = why
         run.save(update_fields=["state", "owner", "lease_ends", "finished", "reason", "message"])
+        if not handed_over:
+            _audit(run)
     if handed_over and run.cancel_requested:
-        request_cancel(run=run)
+        request_cancel(by=make_local("provost", face=Face.SERVER), run=run)
+
+
+def _audit(run: Run) -> None:
+    """Write down that a run is over, and how."""
+    counts = run.records.values_list("status").annotate(count=Count("id"))
+    audit.write(
+        by=make_local(run.requested_by, face=Face.SERVER),
+        action="run.finish",
+        subject=f"run {run.id}",
+        details={"state": run.state, "reason": run.reason, "counts": dict(counts)},
+    )
 
 
 class _Work:

@@ -8,12 +8,14 @@ from pydantic import BaseModel, ValidationError
 from provost.core.errors import Refused
 from provost.core.model import Strategy
 from provost.core.push import PushSpec
+from provost.core.rights import Principal, Right
 from provost.core.secrets import Secret
 from provost.server.models import Asset
 from provost.server.services.assets import find_assets
 from provost.server.services.checks import check_secret, load_connector
 from provost.server.services.chunks import split
-from provost.server.services.nodes import list_asset_ids
+from provost.server.services.nodes import find_node, list_asset_ids
+from provost.server.services.reach import check_assets, check_node
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +26,15 @@ class Expansion:
     parameters: dict[str, BaseModel]
 
 
-def expand(*, spec: PushSpec, specified: Secret | None) -> Expansion:
+def expand(*, by: Principal, spec: PushSpec, specified: Secret | None) -> Expansion:
     """Find the assets, and check everything that can be checked before a target is contacted.
 
     Raises:
         NotFound: an asset or a node that is not there.
         Refused: a username, secret, rule or parameter that cannot be used.
+        Forbidden: the caller may not push to one of the assets.
     """
-    assets = _find_targets(spec)
+    assets = _find_targets(by, spec)
     if not assets:
         raise Refused(f"There are no assets in {', '.join(spec.nodes)} yet.", code="no_assets")
     kinds = sorted({asset.kind for asset in assets})
@@ -39,14 +42,15 @@ def expand(*, spec: PushSpec, specified: Secret | None) -> Expansion:
     return Expansion(assets, read_parameters(spec, kinds))
 
 
-def check_later(*, spec: PushSpec, specified: Secret | None) -> None:
+def check_later(*, by: Principal, spec: PushSpec, specified: Secret | None) -> None:
     """Check what can be checked of a push that is to begin later; its nodes may be empty as yet.
 
     Raises:
         NotFound: as `expand`.
         Refused: as `expand`.
+        Forbidden: as `expand`.
     """
-    kinds = sorted({asset.kind for asset in _find_targets(spec)})
+    kinds = sorted({asset.kind for asset in _find_targets(by, spec)})
     _check(spec, specified, kinds)
     if kinds:
         read_parameters(spec, kinds)
@@ -67,35 +71,37 @@ def _check(spec: PushSpec, specified: Secret | None, kinds: Sequence[str]) -> No
             check_secret(specified, kind)
 
 
-def _find_targets(spec: PushSpec) -> tuple[Asset, ...]:
+def _find_targets(by: Principal, spec: PushSpec) -> tuple[Asset, ...]:
+    by.require(Right.OPERATE, what="push")
     if not spec.assets and not spec.nodes:
         raise Refused("Name at least one asset or node to push to.", code="no_assets")
-    found = {asset.id: asset for asset in find_assets(names=spec.assets)}
-    for chunk in split(list_asset_ids(paths=spec.nodes)):
+    found = {asset.id: asset for asset in find_assets(by=by, names=spec.assets)}
+    for path in spec.nodes:
+        check_node(by, Right.OPERATE, find_node(by=by, path=path), what=f"push to {path}")
+    for chunk in split(list_asset_ids(by=by, paths=spec.nodes)):
         found |= {asset.id: asset for asset in Asset.objects.filter(id__in=chunk)}
+    check_assets(by, Right.OPERATE, found.values(), what="push to all of these assets")
     return tuple(sorted(found.values(), key=lambda asset: asset.name))
 
 
 def read_parameters(spec: PushSpec, kinds: Sequence[str]) -> dict[str, BaseModel]:
-    """Return the parameters as each kind's own model.
+    """Return the parameters as each kind's own model. One named KIND.NAME is of that kind alone.
 
     Raises:
         Refused: a parameter that no kind knows, or a value that one cannot use.
     """
     models = {kind: load_connector(kind).parameters for kind in kinds}
     known = {name for model in models.values() for name in model.model_fields}
+    known |= {f"{kind}.{name}" for kind, model in models.items() for name in model.model_fields}
     if unknown := sorted(spec.parameters.keys() - known):
         raise Refused(
             f"No kind among the assets knows the parameter {unknown[0]!r}. "
-            f"{', '.join(kinds)}: {', '.join(sorted(known)) or 'none'}.",
+            f"{', '.join(kinds)}: {', '.join(sorted(name for name in known if '.' not in name)) or 'none'}.",
             code="parameter_refused",
         )
     try:
         return {
-            kind: model.model_validate(
-                {name: value for name, value in spec.parameters.items() if name in model.model_fields}
-            )
-            for kind, model in models.items()
+            kind: model.model_validate(_choose_parameters(spec, kind, model)) for kind, model in models.items()
         }
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
@@ -103,3 +109,13 @@ def read_parameters(spec: PushSpec, kinds: Sequence[str]) -> dict[str, BaseModel
         raise Refused(
             f"The parameter {first['loc'][0]} cannot be used: {why}.", code="parameter_refused"
         ) from None
+
+
+def _choose_parameters(spec: PushSpec, kind: str, model: type[BaseModel]) -> dict[str, str]:
+    shared = {name: value for name, value in spec.parameters.items() if name in model.model_fields}
+    own = {
+        name.removeprefix(f"{kind}."): value
+        for name, value in spec.parameters.items()
+        if name.startswith(f"{kind}.")
+    }
+    return shared | own

@@ -1,20 +1,27 @@
-"""Bringing in a whole inventory at once: all of a file, or nothing of it."""
+"""Bringing in a whole inventory at once: all of it, or nothing."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
+from functools import lru_cache
 from typing import Final, TypeVar
 
 from django.db import transaction
 
 from provost.core.errors import Refused, UsageError
+from provost.core.rights import Principal, Right
 from provost.core.secrets import Password, Secret, SshKey
 from provost.server.models import Account, Asset, Node
-from provost.server.services import secrets
+from provost.server.services import audit, secrets
 from provost.server.services.accounts import update_fields
-from provost.server.services.assets import set_via
+from provost.server.services.assets import (
+    check_homeless,
+    check_redirection,
+    describe_fields,
+    limited,
+    list_changes,
+    set_via,
+)
 from provost.server.services.checks import (
     AccountFields,
     AssetFields,
@@ -24,15 +31,18 @@ from provost.server.services.checks import (
     choose_port,
 )
 from provost.server.services.chunks import CHUNK, split
-from provost.server.services.inventory_files import Inventory, Row, read_inventory
-from provost.server.services.nodes import check_path, ensure_nodes
+from provost.server.services.inventory_files import Inventory, Row
+from provost.server.services.nodes import check_path, ensure_nodes, find_node
+from provost.server.services.reach import check_assets, check_node
 from provost.vault.keys import read_key
 
 _SHOWN: Final = 20
 _ASSET_FIELDS: Final = ("kind", "address", "port", "options", "comment")
 
 T = TypeVar("T")
-Errors = list[tuple[int, str]]
+Errors = list[tuple[int, str, str]]
+"""What is wrong: where in the order of rows, what that place is called, and a sentence."""
+
 Counts = dict[str, dict[str, int]]
 
 
@@ -51,40 +61,69 @@ class _PlannedAccount:
     replace: bool
 
 
-def import_file(*, path: Path) -> Counts:
-    """Bring in a YAML or CSV file. Returns how many nodes, assets, accounts and secrets were changed, and how.
+class ImportRefused(Refused):
+    """What is wrong with an inventory: `faults` are (place, sentence)."""
 
-    What is there already stays, but for the fields that the file gives; a secret that is there stays unless its
-    row says `replace`.  So the same file may be brought in again.
+    code = "import_refused"
+
+    def __init__(self, name: str, faults: Sequence[tuple[str, str]]) -> None:
+        lines = [f"{place}: {text}" for place, text in faults[:_SHOWN]]
+        if more := len(faults) - len(lines):
+            lines.append(f"and {more} more.")
+        super().__init__("\n".join([f"Nothing was brought in: {name} has {len(faults)} errors.", *lines]))
+        self.faults = tuple(faults)
+
+
+def import_inventory(*, by: Principal, inventory: Inventory, name: str) -> Counts:
+    """Bring in an inventory. Returns how many nodes, assets, accounts and secrets were changed, and how.
+
+    What is there already stays, but for the fields that a row gives; a secret that is there stays unless its
+    row says `replace`.  So the same inventory may be brought in again.  `name` is what messages call it.
 
     Raises:
-        Refused: something in the file is wrong; the message lists it by line, and nothing was brought in.
+        ImportRefused: something in it is wrong; nothing was brought in.
+        Forbidden: the caller may not make one of its changes.
         VaultError: the master key is missing or wrong.
     """
-    inventory = read_inventory(path)
-    errors = inventory.errors
+    by.require(Right.OPERATE, what="bring in an inventory")
+    errors = [(line, f"line {line}", text) for line, text in inventory.errors]
     with transaction.atomic():
-        known = _read_known(inventory)
+        known = _read_known(by, inventory)
         nodes = _collect(inventory.nodes, lambda row: check_path(row.fields["path"]), errors)
-        planned = _plan_assets(inventory.assets, known, errors)
-        accounts = _plan_accounts(inventory.accounts, planned, known, path.parent, errors)
+        planned = _plan_assets(by, inventory.assets, known, errors)
+        accounts = _plan_accounts(inventory.accounts, planned, known, errors)
         if errors:
-            raise _refuse(path, errors)
+            raise ImportRefused(name, [(place, text) for _, place, text in sorted(errors)])
+        _check_rights(by, planned, accounts, known)
         nodes_before = Node.objects.count()
-        counts = {"assets": _write_assets(planned, known, nodes)}
+        counts = {"assets": _write_assets(by, planned, known, nodes)}
         counts["accounts"], counts["secrets"] = _write_accounts(accounts, known)
-        return {"nodes": {"added": Node.objects.count() - nodes_before}} | {
+        done = {"nodes": {"added": Node.objects.count() - nodes_before}} | {
             what: dict(changes) for what, changes in counts.items()
         }
+        audit.write(by=by, action="inventory.import", subject=f"inventory {name}"[:600], details=done)
+        return done
 
 
-def _refuse(path: Path, errors: Errors) -> Refused:
-    lines = [f"line {line}: {text}" for line, text in sorted(errors)[:_SHOWN]]
-    if more := len(errors) - len(lines):
-        lines.append(f"and {more} more.")
-    return Refused(
-        "\n".join([f"Nothing was brought in: {path} has {len(errors)} errors.", *lines]), code="import_refused"
-    )
+def _check_rights(
+    by: Principal,
+    planned: Mapping[str, _PlannedAsset],
+    accounts: Sequence[_PlannedAccount],
+    known: Mapping[str, Asset],
+) -> None:
+    """Raise `Forbidden` for a change of something that is there and that the caller may not change."""
+    existing = {name: plan for name, plan in planned.items() if plan.existing}
+    touched = {plan.fields.asset for plan in accounts} & known.keys() | existing.keys()
+    check_assets(by, Right.OPERATE, [known[name] for name in sorted(touched)], what="change these assets")
+    if by.reach(Right.ADMINISTER).everywhere:
+        return
+    for plan in planned.values():
+        check_homeless(by, plan.fields)
+        if plan.existing:
+            before = describe_fields(plan.existing)
+            check_redirection(by, plan.existing, list_changes(before, plan.fields))
+            for path in set(before.nodes) - set(plan.fields.nodes):
+                check_node(by, Right.OPERATE, find_node(by=by, path=path), what=f"take {plan.existing} out")
 
 
 def _collect(rows: Sequence[Row], read: Callable[[Row], T], errors: Errors) -> list[T]:
@@ -94,12 +133,12 @@ def _collect(rows: Sequence[Row], read: Callable[[Row], T], errors: Errors) -> l
         try:
             found.append(read(row))
         except UsageError as error:
-            errors.append((row.line, error.message))
+            errors.append((row.line, row.place, error.message))
     return found
 
 
-def _read_known(inventory: Inventory) -> dict[str, Asset]:
-    """Return the assets that the file names and that are in the inventory, by name."""
+def _read_known(by: Principal, inventory: Inventory) -> dict[str, Asset]:
+    """Return the assets that it names and that the caller sees, by name."""
     names = {
         row.fields[name]
         for rows, of_them in ((inventory.assets, ("name", "via")), (inventory.accounts, ("asset",)))
@@ -110,20 +149,25 @@ def _read_known(inventory: Inventory) -> dict[str, Asset]:
     return {
         asset.name: asset
         for chunk in split(names)
-        for asset in Asset.objects.filter(name__in=chunk).select_related("via").prefetch_related("nodes")
+        for asset in limited(by).filter(name__in=chunk).select_related("via").prefetch_related("nodes")
     }
 
 
-def _plan_assets(rows: Sequence[Row], known: dict[str, Asset], errors: Errors) -> dict[str, _PlannedAsset]:
+def _plan_assets(
+    by: Principal, rows: Sequence[Row], known: dict[str, Asset], errors: Errors
+) -> dict[str, _PlannedAsset]:
     planned: dict[str, _PlannedAsset] = {}
     named = {row.fields.get("name") for row in rows}
+    unseen = set() if by.reach(Right.VIEW).everywhere else _list_unseen(named - known.keys())
 
     def plan(row: Row) -> None:
         name = _require(row, "name")
         if name in planned:
-            raise Refused(f"asset {name} is in the file twice.")
+            raise Refused(f"asset {name} is here twice.")
+        if name in unseen:
+            raise Refused(f"there is an asset {name} already, out of your reach.")
         if existing := known.get(name):
-            before = _describe(existing)
+            before = describe_fields(existing)
         else:
             before = AssetFields(name, _require(row, "kind"), _require(row, "address"))
         fields = check_asset(replace(before, **row.fields))
@@ -140,17 +184,12 @@ def _plan_assets(rows: Sequence[Row], known: dict[str, Asset], errors: Errors) -
     return planned
 
 
-def _describe(asset: Asset) -> AssetFields:
-    return AssetFields(
-        name=asset.name,
-        kind=asset.kind,
-        address=asset.address,
-        port=asset.port,
-        nodes=tuple(sorted(node.full_path for node in asset.nodes.all())),
-        via=asset.via.name if asset.via else None,
-        options=asset.options,
-        comment=asset.comment,
-    )
+def _list_unseen(names: Collection[str | None]) -> set[str]:
+    return {
+        name
+        for chunk in split(names)
+        for name in Asset.objects.filter(name__in=chunk).values_list("name", flat=True)
+    }
 
 
 def _require(row: Row, name: str) -> str:
@@ -163,19 +202,17 @@ def _plan_accounts(
     rows: Sequence[Row],
     planned: dict[str, _PlannedAsset],
     known: dict[str, Asset],
-    folder: Path,
     errors: Errors,
 ) -> list[_PlannedAccount]:
     kinds = {name: asset.kind for name, asset in known.items()}
     kinds |= {name: plan.fields.kind for name, plan in planned.items()}
     existing = _read_accounts(known).keys()
     seen: set[tuple[str, str]] = set()
-    read_key_file = _cache_keys(folder)
 
     def plan(row: Row) -> _PlannedAccount:
         username, asset = _require(row, "username"), _require(row, "asset")
         if (asset, username) in seen:
-            raise Refused(f"account {username} on {asset} is in the file twice.")
+            raise Refused(f"account {username} on {asset} is here twice.")
         seen.add((asset, username))
         if asset not in kinds:
             raise Refused(f"there is no asset {asset!r}, neither here nor in the inventory.")
@@ -186,10 +223,10 @@ def _plan_accounts(
         held: list[Secret] = []
         if "password" in row.fields:
             held.append(Password(row.fields["password"]))
-        if "key_file" in row.fields:
-            held.append(read_key_file(row.fields["key_file"]))
+        if "key" in row.fields:
+            held.append(_read_key(row.fields["key"]))
         if not held and (asset, username) not in existing:
-            raise Refused(f"account {username} on {asset} is new: give its password or key_file.")
+            raise Refused(f"account {username} on {asset} is new: give its password or key.")
         for secret in held:
             check_secret(secret, kinds[asset])
         return _PlannedAccount(fields, tuple(held), replace=row.fields.get("replace", False))
@@ -197,22 +234,10 @@ def _plan_accounts(
     return _collect(rows, plan, errors)
 
 
-def _cache_keys(folder: Path) -> Callable[[str], SshKey]:
-    """Return what reads key files, named relative to `folder`, each once however many accounts share it."""
-
-    @cache
-    def read(name: str) -> SshKey:
-        path = folder / name
-        try:
-            return read_key(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise Refused(f"the key file {path} cannot be read: {error.strerror}.") from None
-        except UnicodeDecodeError:
-            raise Refused(f"the key file {path} does not hold text.") from None
-        except Refused as error:
-            raise Refused(f"the key file {path}: {error.message}") from None
-
-    return read
+@lru_cache(maxsize=1)
+def _read_key(text: str) -> SshKey:
+    """Read a key that many accounts in a row may share. Only the last one is remembered."""
+    return read_key(text)
 
 
 def _read_accounts(assets: dict[str, Asset]) -> dict[tuple[str, str], Account]:
@@ -226,7 +251,7 @@ def _read_accounts(assets: dict[str, Asset]) -> dict[tuple[str, str], Account]:
 
 
 def _write_assets(
-    planned: dict[str, _PlannedAsset], known: dict[str, Asset], nodes: Sequence[str]
+    by: Principal, planned: dict[str, _PlannedAsset], known: dict[str, Asset], nodes: Sequence[str]
 ) -> Counter[str]:
     """Write the assets, add the new ones to `known`, and count what changed."""
     counts: Counter[str] = Counter()
@@ -243,13 +268,14 @@ def _write_assets(
         if plan.existing is None:
             added.append(asset)
         elif differs:
+            asset.version += 1
             changed.append(asset)
         touched = differs or plan.moved or plan.rerouted
         counts["added" if plan.existing is None else "updated" if touched else "unchanged"] += 1
     Asset.objects.bulk_create(added)
-    Asset.objects.bulk_update(changed, _ASSET_FIELDS, batch_size=CHUNK)
+    Asset.objects.bulk_update(changed, [*_ASSET_FIELDS, "version"], batch_size=CHUNK)
     known |= {asset.name: asset for asset in added}
-    _write_nodes([plan for plan in planned.values() if plan.moved], known, nodes)
+    _write_nodes(by, [plan for plan in planned.values() if plan.moved], known, nodes)
     set_via(
         gateways={
             known[name].id: known[plan.fields.via].id if plan.fields.via else None
@@ -260,8 +286,10 @@ def _write_assets(
     return counts
 
 
-def _write_nodes(moved: Sequence[_PlannedAsset], known: dict[str, Asset], nodes: Sequence[str]) -> None:
-    made = ensure_nodes(paths={*nodes, *(path for plan in moved for path in plan.fields.nodes)})
+def _write_nodes(
+    by: Principal, moved: Sequence[_PlannedAsset], known: dict[str, Asset], nodes: Sequence[str]
+) -> None:
+    made = ensure_nodes(by=by, paths={*nodes, *(path for plan in moved for path in plan.fields.nodes)})
     places = Asset.nodes.through
     for chunk in split(plan.existing.id for plan in moved if plan.existing):
         places.objects.filter(asset_id__in=chunk).delete()
@@ -282,7 +310,7 @@ def _write_accounts(
     for plan in planned:
         key = plan.fields.asset, plan.fields.username
         if key in accounts:
-            differs = update_fields(accounts[key], plan.fields)
+            differs = bool(update_fields(accounts[key], plan.fields))
             changed += [accounts[key]] if differs else []
             counts["updated" if differs else "unchanged"] += 1
         else:

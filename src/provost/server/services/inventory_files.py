@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,10 +19,16 @@ _PLAIN: Final = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "int",
 
 @dataclass(slots=True)
 class Row:
-    """One asset, account or node of a file: what it says, by field, and where."""
+    """One asset, account or node: what it says, by field, and where (`label`, if not in a line of a file)."""
 
     line: int
     fields: dict[str, Any]
+    label: str = ""
+
+    @property
+    def place(self) -> str:
+        """What people call the place that it stands in."""
+        return self.label or f"line {self.line}"
 
 
 @dataclass(slots=True)
@@ -53,7 +60,29 @@ def read_inventory(path: Path) -> Inventory:
         raise Refused(f"{path} cannot be read: {error.strerror}.", code="import_refused") from None
     except UnicodeDecodeError:
         raise Refused(f"{path} is not UTF-8.", code="import_refused") from None
-    return read(text)
+    found = read(text)
+    _read_key_files(found, path.parent)
+    return found
+
+
+def _read_key_files(found: Inventory, folder: Path) -> None:
+    """Put in the place of every `key_file`, named relative to `folder`, the key that it holds."""
+
+    @cache
+    def read(name: str) -> str:
+        try:
+            return (folder / name).read_text(encoding="utf-8")
+        except OSError as error:
+            raise Refused(f"the key file {folder / name} cannot be read: {error.strerror}.") from None
+        except UnicodeDecodeError:
+            raise Refused(f"the key file {folder / name} does not hold text.") from None
+
+    for row in found.accounts:
+        if name := row.fields.pop("key_file", None):
+            try:
+                row.fields["key"] = read(name)
+            except Refused as error:
+                found.errors.append((row.line, error.message))
 
 
 def _read_port(text: str) -> int:
@@ -92,6 +121,7 @@ _SCALARS: Final[dict[str, dict[str, Callable[[str], Any]]]] = {
         "priority": _read_priority,
         "become": _read_become,
         "password": str,
+        "key": str,
         "key_file": str,
         "replace": _read_bool,
     },

@@ -49,6 +49,16 @@ def read_keyset(*, fresh: bool = False) -> Keyset:
         return _unwrap(_require(Row.objects.first()))
 
 
+def check_keyset() -> None:
+    """Make sure that the master key file, as it is now, opens the keyset, as it is now.
+
+    Raises:
+        VaultError: as `read_keyset`.
+    """
+    row = _require(Row.objects.first())
+    unwrap_keyset(settings.MASTER_KEY_FILE, row.wrapped, row.master_key_id)
+
+
 def share_keyset() -> Keyset:
     """Return the data keyset to encrypt with, which no rotation changes until the caller's transaction ends.
 

@@ -1,22 +1,46 @@
-"""What a name may be, and what to say when nothing has it."""
+"""What a name may be, what to say when nothing has it, and whether what has it is what the caller saw."""
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from typing import Protocol
 
-from provost.core.errors import NotFound, Refused
+from provost.core.errors import Conflict, NotFound, Refused
 
 _SHOWN = 10
 _LONGEST = 255
+
+
+class Versioned(Protocol):
+    """Something that counts its changes."""
+
+    version: int
 
 
 def check_name(what: str, name: str) -> None:
     """Raise `Refused` for a name that could not be told apart on a command line, or shown."""
     if not name or len(name) > _LONGEST:
         raise Refused(f"The name of {what} has 1 to {_LONGEST} characters.", code="name_refused")
-    if not name.isprintable() or " " in name or "@" in name or name.startswith("-"):
+    if (
+        not name.isprintable()
+        or " " in name
+        or set("@/") & set(name)
+        or name.startswith("-")
+        or name in {".", ".."}
+    ):
         raise Refused(
-            f"{name!r} cannot be the name of {what}: no spaces, no @, no control characters, no leading dash.",
+            f"{name!r} cannot be the name of {what}: no spaces, no @ or /, no control characters, no leading "
+            "dash.",
             code="name_refused",
+        )
+
+
+def check_version(thing: Versioned, seen: int | None) -> None:
+    """Raise `Conflict` for something that is not the version that the caller saw (None: did not look)."""
+    if seen is not None and thing.version != seen:
+        raise Conflict(
+            f"{thing} was changed in the meantime: look at it again (it was version {seen}, and is "
+            f"{thing.version}).",
+            code="version_outdated",
         )
 
 

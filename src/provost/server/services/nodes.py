@@ -3,11 +3,16 @@
 from collections.abc import Iterable, Sequence
 
 from django.db import transaction
+from django.db.models import Count, QuerySet
 
-from provost.core.errors import Refused
+from provost.core.errors import Conflict, Forbidden, Refused
+from provost.core.rights import Principal, Right
 from provost.server.models import Asset, Node
+from provost.server.services import audit
 from provost.server.services.chunks import split
 from provost.server.services.names import describe_missing
+from provost.server.services.reach import check_node, within
+from provost.server.services.renames import rename_node_in_tasks
 
 _LONGEST_NAME = 100
 _DEEPEST = 60
@@ -36,103 +41,167 @@ def _check_name(name: str) -> None:
         )
 
 
-def ensure_nodes(*, paths: Iterable[str]) -> dict[str, Node]:
+def ensure_nodes(*, by: Principal, paths: Iterable[str]) -> dict[str, Node]:
     """Make the nodes that are not there yet, with those above them. Returns every one by its path.
 
     Raises:
         Refused: a path is not one.
+        Forbidden: the caller may not work in one of them.
     """
     wanted = {check_path(path) for path in paths}
     lineage = {path[:end] for path in wanted for end in _list_ends(path)}
+    reach = by.reach(Right.OPERATE)
     with transaction.atomic():
         nodes = {
             node.full_path: node
             for chunk in split(lineage)
             for node in Node.objects.filter(full_path__in=chunk)
         }
+        for path in sorted(wanted):
+            above = (nodes.get(path[:end]) for end in reversed(_list_ends(path)))
+            nearest = next(filter(None, above), None)
+            if not (reach.everywhere or (nearest is not None and reach.covers(nearest.path))):
+                raise Forbidden(f"{by.name} may not work in {path}: it is out of reach for that.")
         for path in sorted(lineage - nodes.keys()):
-            above, _, name = path.rpartition("/")
+            parent, _, name = path.rpartition("/")
             fields = {"name": name, "full_path": path}
-            if above:
-                nodes[path] = Node.objects.add_child(nodes[above], fields)
+            if parent:
+                nodes[path] = Node.objects.add_child(nodes[parent], fields)
             else:
                 nodes[path] = Node.objects.add_root(fields)
     return {path: nodes[path] for path in wanted}
+
+
+def add_node(*, by: Principal, path: str) -> Node:
+    """Make a node, with those above it.
+
+    Raises:
+        Refused: the path is not one.
+        Conflict: it is there already.
+        Forbidden: the caller may not work there.
+    """
+    path = check_path(path)
+    with transaction.atomic():
+        if limited(by).filter(full_path=path).exists():
+            raise Conflict(f"There is a node {path} already.", code="node_exists")
+        node = ensure_nodes(by=by, paths=[path])[path]
+        audit.write(by=by, action="node.add", subject=f"node {path}")
+    return node
+
+
+def remove_node(*, by: Principal, path: str) -> None:
+    """Remove a node that holds nothing. Grants that are limited to it end.
+
+    Raises:
+        NotFound: there is no such node.
+        Conflict: there are assets or nodes in it.
+        Forbidden: the caller may not administer it.
+    """
+    with transaction.atomic():
+        node = find_node(by=by, path=path)
+        check_node(by, Right.ADMINISTER, node, what=f"remove node {path}")
+        if node.numchild or node.assets.exists():
+            raise Conflict(f"Node {node} is not empty: move what is in it first.", code="node_not_empty")
+        Node.objects.filter(pk=node.pk).delete()
+        audit.write(by=by, action="node.remove", subject=f"node {node}")
 
 
 def _list_ends(path: str) -> list[int]:
     return [index for index, letter in enumerate(path) if letter == "/" and index] + [len(path)]
 
 
-def find_node(*, path: str) -> Node:
+def limited(by: Principal) -> QuerySet[Node]:
+    """Return the nodes that somebody sees, as a query."""
+    return Node.objects.filter(within(by.require(Right.VIEW, what="see nodes")))
+
+
+def find_node(*, by: Principal, path: str) -> Node:
     """Return the node at `path`.
 
     Raises:
-        NotFound: there is none; the message lists what there is.
+        NotFound: there is none that the caller sees; the message lists what there is.
     """
     try:
-        node: Node = Node.objects.get(full_path=check_path(path))
+        node: Node = limited(by).get(full_path=check_path(path))
     except (Node.DoesNotExist, Refused):
-        known = Node.objects.values_list("full_path", flat=True)
+        known = limited(by).values_list("full_path", flat=True)
         raise describe_missing("node", [path], known, code="node_not_found") from None
     return node
 
 
-def list_nodes() -> list[Node]:
-    """List all nodes, each followed by those below it."""
-    return list(Node.objects.all())
+def list_nodes(*, by: Principal) -> list[tuple[Node, int]]:
+    """List the nodes that somebody sees, each followed by those below it, with how many assets are in it."""
+    return [(node, node.own) for node in limited(by).annotate(own=Count("assets")).order_by("path")]
 
 
-def list_asset_ids(*, paths: Sequence[str]) -> list[int]:
+def list_paths(*, places: Iterable[str]) -> dict[str, str]:
+    """Return the paths of nodes by their places in the tree."""
+    return dict(Node.objects.filter(path__in=set(places)).values_list("path", "full_path"))
+
+
+def list_asset_ids(*, by: Principal, paths: Sequence[str]) -> list[int]:
     """Return the ids of all assets in the nodes at `paths` and below them, each once.
 
     Raises:
-        NotFound: a node is not there.
+        NotFound: a node is not there, or the caller does not see it.
     """
     ids: set[int] = set()
     for path in paths:
-        node = find_node(path=path)
+        node = find_node(by=by, path=path)
         ids.update(Asset.objects.filter(nodes__path__startswith=node.path).values_list("id", flat=True))
     return sorted(ids)
 
 
-def rename_node(*, path: str, name: str) -> Node:
-    """Give a node another name; what is below it moves along.
+def rename_node(*, by: Principal, path: str, name: str) -> Node:
+    """Give a node another name; what is below it moves along, and tasks that name it go on naming it.
 
     Raises:
         NotFound: there is no such node.
-        Refused: the name is not one, or is taken.
+        Refused: the name is not one.
+        Conflict: the name is taken.
+        Forbidden: the caller may not administer it.
     """
     _check_name(name)
     with transaction.atomic():
-        node = find_node(path=path)
-        above = node.full_path.rpartition("/")[0]
+        node = find_node(by=by, path=path)
+        check_node(by, Right.ADMINISTER, node, what=f"rename node {path}")
+        before = node.full_path
+        above = before.rpartition("/")[0]
         _give_path(node, f"{above}/{name}")
         node.name = name
         node.save(update_fields=["name"])
+        audit.write(by=by, action="node.rename", subject=f"node {before}", details={"to": node.full_path})
     return node
 
 
-def move_node(*, path: str, into: str | None) -> Node:
+def move_node(*, by: Principal, path: str, into: str | None) -> Node:
     """Move a node, with all that is below it, into another (None: to the top).
 
     Raises:
         NotFound: one of the two is not there.
-        Refused: the place is taken, or below the node itself.
+        Refused: the place is below the node itself.
+        Conflict: the place is taken.
+        Forbidden: the caller may not administer both.
     """
     with transaction.atomic():
-        node = find_node(path=path)
+        node = find_node(by=by, path=path)
+        what = f"move node {path}"
+        check_node(by, Right.ADMINISTER, node, what=what)
+        before = node.full_path
         if into is None:
+            by.require_everywhere(Right.ADMINISTER, what=f"{what} to the top")
             if node.depth > 1:
                 _give_path(node, f"/{node.name}")
                 Node.objects.move(node, Node.objects.get_last_root_node(), pos="last-sibling")
         else:
-            target = find_node(path=into)
+            target = find_node(by=by, path=into)
+            check_node(by, Right.ADMINISTER, target, what=f"{what} into {into}")
             if target.path.startswith(node.path):
                 raise Refused(f"{path} cannot move into {into}, which is not outside it.", code="node_refused")
             _give_path(node, f"{target.full_path}/{node.name}")
             Node.objects.move(node, target, pos="last-child")
-    moved: Node = Node.objects.get(pk=node.pk)
+        moved: Node = Node.objects.get(pk=node.pk)
+        audit.write(by=by, action="node.move", subject=f"node {before}", details={"to": moved.full_path})
     return moved
 
 
@@ -140,7 +209,8 @@ def _give_path(node: Node, full_path: str) -> None:
     if node.full_path == full_path:
         return
     if Node.objects.filter(full_path=full_path).exists():
-        raise Refused(f"There is a node {full_path} already.", code="node_refused")
+        raise Conflict(f"There is a node {full_path} already.", code="node_exists")
+    rename_node_in_tasks(old=node.full_path, new=full_path)
     moved = list(Node.objects.get_descendants(node, include_self=True))
     for one in moved:
         one.full_path = full_path + one.full_path.removeprefix(node.full_path)

@@ -1,11 +1,12 @@
 """From outcomes to records, secrets and the list, in bulk and in one transaction."""
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -15,6 +16,7 @@ from provost.server.models import Account, Record, Run
 from provost.server.services import secrets
 from provost.server.services.chunks import split
 from provost.server.services.leases import Lease, fence
+from provost.server.services.metrics import RECORDS_SETTLED
 
 _NOT_DONE: Final = frozenset({Status.FAILED, Status.SKIPPED, Status.CANCELLED})
 _NOTHING_SET: Final = _NOT_DONE | {Status.UNCHANGED}
@@ -116,6 +118,7 @@ def _fill_records(run: Run, told: dict[_Place, Outcome], accounts: dict[_Place, 
         records,
         ["account", "decision", "status", "reason", "message", "seconds", "actor", "settled_at"],
     )
+    _count(Counter(Status(told[record.asset_id, record.username].status) for record in records))  # type: ignore[index]  # as above
 
 
 def leave_open(*, lease: Lease, secret_type: SecretType, outcomes: Sequence[Outcome]) -> None:
@@ -205,4 +208,13 @@ def _close_interrupted(records: QuerySet[Record]) -> None:
 
 
 def _close(records: QuerySet[Record], status: Status, reason: str, message: str) -> None:
-    records.update(status=status, reason=reason, message=message, settled_at=timezone.now())
+    closed = records.update(status=status, reason=reason, message=message, settled_at=timezone.now())
+    _count({status: closed})
+
+
+def _count(settled: Mapping[Status, int]) -> None:
+    def count() -> None:
+        for status, number in settled.items():
+            RECORDS_SETTLED.labels(status).inc(number)
+
+    transaction.on_commit(count)

@@ -22,15 +22,16 @@ from django.db import transaction
 from django.utils import timezone
 
 from provost.core.errors import VaultError
+from provost.core.rights import Principal, Right
+from provost.server.models.secrets import AuditKey, SecretVersion, SpecifiedSecret, TaskSecret
 from provost.server.models.secrets import Keyset as Row
-from provost.server.models.secrets import SecretVersion, SpecifiedSecret, TaskSecret
-from provost.server.services import keyring, secrets
+from provost.server.services import audit, keyring, secrets
 from provost.server.services.chunks import CHUNK
 from provost.vault import cipher
 from provost.vault.keyset import Keyset
 from provost.vault.masterkey import read_master_key, replace_master_key
 
-_HELD: Final = (SpecifiedSecret, TaskSecret)
+_HELD: Final = (SpecifiedSecret, TaskSecret, AuditKey)
 _PAUSE: Final = 0.1
 """Seconds, before another look for secrets that others were changing."""
 
@@ -44,7 +45,7 @@ class Rotation:
     master_key: int
 
 
-def rotate_keys(*, master: bool = False) -> Rotation:
+def rotate_keys(*, by: Principal, master: bool = False) -> Rotation:
     """Give the vault a new data key, and with `master` a new master key too.
 
     A rotation that was cut off is finished first, instead of beginning another.
@@ -52,7 +53,10 @@ def rotate_keys(*, master: bool = False) -> Rotation:
     Raises:
         VaultError: the master key is missing or wrong; or `rotation_unfinished`, a secret does not decrypt: all
             others are encrypted anew, and the old key is kept.
+        Forbidden: the caller may not administer everything.
     """
+    by.require_everywhere(Right.ADMINISTER, what="make new keys")
+    audit.write(by=by, action="key.rotate", subject="vault", details={"master": master})
     _begin(master=master)
     count = 0
     while True:
@@ -125,7 +129,7 @@ def _encrypt_anew() -> tuple[int, list[VaultError]]:
                 except VaultError as error:
                     failed.append(error)
                     continue
-                count += old_held.filter(pk=held.pk).update(
+                count += old_held.filter(pk=held.pk).update(  # type: ignore[misc]  # each has a key of its own type
                     ciphertext=cipher.encrypt_specified(keyset, secret, holder=held.holder),
                     key_id=keyset.primary_key_id,
                 )

@@ -2,27 +2,35 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from string import hexdigits
+from typing import Final
 from uuid import UUID
 
-from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from provost.core.errors import NotFound, Refused
+from provost.core.errors import Conflict, Forbidden, NotFound, Refused
 from provost.core.model import Status, Strategy
 from provost.core.push import PushSpec
+from provost.core.rights import Principal, Right
 from provost.core.secrets import Secret
-from provost.server.models import Record, Run, Task
+from provost.server.models import Asset, Record, Run, Task
 from provost.server.models.runs import RunState
-from provost.server.services import secrets
+from provost.server.services import audit, secrets
 from provost.server.services.expansion import Expansion, expand
 from provost.server.services.leases import is_held
 from provost.server.services.locks import is_gone, name_owner
+from provost.server.services.pages import EVERYTHING, Page, Place, cut
+from provost.server.services.reach import check_assets, limit
 from provost.server.services.recording import settle_interrupted_records, settle_unbegun
 
 FINE = frozenset({Status.SUCCEEDED, Status.UNCHANGED})
 """Statuses that leave nothing to do."""
+
+_AT_ONCE: Final = 2000
+_UUID_DIGITS: Final = 32
 
 ALIVE = frozenset({RunState.QUEUED, RunState.RUNNING})
 """States of a run that is not over."""
@@ -31,14 +39,33 @@ SETTLED_WELL = FINE | {Status.UNVERIFIED}
 """Statuses that a retry leaves alone."""
 
 
-def create_push(  # noqa: PLR0913  # what a run is made of
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs are wanted; `task` is a task's name."""
+
+    state: str | None = None
+    action: str | None = None
+    task: str | None = None
+    dry_run: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFilter:
+    """Which records are wanted; `status` may be `open`; `search`: a part of the asset's name or username."""
+
+    status: str | None = None
+    reason: str | None = None
+    search: str | None = None
+
+
+def create_push(  # noqa: PLR0913  # what one push is made of
     *,
+    by: Principal,
     spec: PushSpec,
     specified: Secret | None,
     task: Task | None = None,
-    dry_run: bool = False,
     attended: bool = True,
-    requested_by: str = "",
+    dry_run: bool = False,
 ) -> Run:
     """Write down a push: the run, with a record for every account that it means. Nothing is contacted.
 
@@ -46,10 +73,10 @@ def create_push(  # noqa: PLR0913  # what a run is made of
     checked and not held.
 
     Raises:
-        UsageError: what was asked for cannot be done.
+        UsageError: what was asked for cannot be done, or not by the caller.
         VaultError: the specified secret could not be stored.
     """
-    expansion = expand(spec=spec, specified=specified)
+    expansion = expand(by=by, spec=spec, specified=specified)
     with transaction.atomic():
         run = Run.objects.create(
             action="push",
@@ -57,13 +84,21 @@ def create_push(  # noqa: PLR0913  # what a run is made of
             task=task,
             dry_run=dry_run,
             attended=attended,
-            requested_by=requested_by,
+            requested_by=by.name,
             owner=name_owner() if attended else "",
         )
         Record.objects.bulk_create(_draft_records(run, expansion, spec), batch_size=1000)
         if specified is not None and not dry_run:
             secrets.hold_specified(run_id=run.id, secret=specified)
+        told = {"task": task.name if task else None, "dry_run": dry_run, "records": run.records.count()}
+        _audit(by, "run.create", run, **told)
     return run
+
+
+def _audit(by: Principal, action: str, run: Run, **details: object) -> None:
+    asked = {name: run.spec.get(name) for name in ("usernames", "assets", "nodes", "secret_type", "strategy")}
+    details = {"action": run.action, **asked, **details}
+    audit.write(by=by, action=action, subject=f"run {run.id}", details=details)
 
 
 def _draft_records(run: Run, expansion: Expansion, spec: PushSpec) -> Iterator[Record]:
@@ -74,16 +109,18 @@ def _draft_records(run: Run, expansion: Expansion, spec: PushSpec) -> Iterator[R
             )
 
 
-def create_retry(*, run: Run, attended: bool = True) -> Run:
+def create_retry(*, by: Principal, run: Run, attended: bool = True) -> Run:
     """Write down another run for all records of `run` that did not end well, with the same settings.
 
     `attended` is as for `create_push`.
 
     Raises:
-        Refused: the run is not over yet, or there is nothing to do again.
+        Refused: there is nothing to do again.
+        Conflict: the run is not over yet.
+        Forbidden: the caller may not push to all of its assets.
     """
     if run.state in ALIVE:
-        raise Refused(f"Run {run.id} is not over yet.", code="run_not_over")
+        raise Conflict(f"Run {run.id} is not over yet.", code="run_not_over")
     if run.state == RunState.SKIPPED:
         raise Refused(
             f"Run {run.id} was skipped: there is nothing to retry. To start its task: provost task run",
@@ -98,6 +135,7 @@ def create_retry(*, run: Run, attended: bool = True) -> Run:
     again = run.records.exclude(status__in=SETTLED_WELL).exclude(asset=None)
     if not again.exists():
         raise Refused(f"Every record of run {run.id} ended well: there is nothing to retry.", code="no_retry")
+    check_run(by, run, what="retry this run")
     if specified is None and spec.strategy is Strategy.SPECIFIED:
         raise Refused(
             f"Provost no longer holds the secret of run {run.id}: retry its latest retry, or push anew.",
@@ -109,6 +147,7 @@ def create_retry(*, run: Run, attended: bool = True) -> Run:
             spec=run.spec,
             task_id=run.task_id,
             attended=attended,
+            requested_by=by.name,
             owner=name_owner() if attended else "",
         )
         Record.objects.bulk_create(
@@ -127,70 +166,125 @@ def create_retry(*, run: Run, attended: bool = True) -> Run:
         if specified is not None:
             secrets.drop_specified(run_id=run.id)
             secrets.hold_specified(run_id=retry.id, secret=specified)
+        _audit(by, "run.retry", retry, of=str(run.id), records=retry.records.count())
     return retry
 
 
-def find_run(*, run_id: str) -> Run:
+def check_run(by: Principal, run: Run, *, what: str) -> None:
+    """Make sure that somebody may work on every asset of a run.
+
+    Raises:
+        Forbidden: they may not.
+    """
+    if not by.require(Right.OPERATE, what=what).everywhere:
+        check_assets(by, Right.OPERATE, Asset.objects.filter(records__run=run).distinct(), what=what)
+        if run.records.filter(asset=None).exists():
+            raise Forbidden(
+                f"{by.name} may not {what}: assets of it are gone, and nobody knows where they were."
+            )
+
+
+def limited(by: Principal) -> QuerySet[Run]:
+    """Return the runs that somebody sees something of, as a query."""
+    runs = Run.objects.select_related("task")
+    if by.require(Right.VIEW, what="see runs").everywhere:
+        return runs
+    return runs.filter(Exists(limited_records(by).filter(run_id=OuterRef("pk"))))
+
+
+def limited_records(by: Principal) -> QuerySet[Record]:
+    """Return the records that somebody sees, as a query."""
+    return limit(Record.objects.all(), by.require(Right.VIEW, what="see runs"), asset="asset_id")
+
+
+def find_run(*, by: Principal, run_id: str) -> Run:
     """Return the run whose id begins with `run_id` (eight characters tell most apart).
 
     Raises:
         NotFound: there is none, or more than one.
     """
     settle_interrupted()
-    try:
-        exact = Run.objects.filter(id=run_id).first()
-    except (ValidationError, ValueError):
-        exact = None
-    found = (
-        [exact]
-        if exact
-        else [run for run in Run.objects.order_by("-created") if str(run.id).startswith(run_id)]
-    )
-    if len(found) != 1 or not run_id:
-        what = "no run" if not found else f"{len(found)} runs"
+    found: list[Run] = []
+    digits = run_id.replace("-", "").lower()
+    if digits and len(digits) <= _UUID_DIGITS and set(digits) <= set(hexdigits):
+        first, last = (UUID(digits.ljust(_UUID_DIGITS, filler)) for filler in "0f")
+        found = list(limited(by).filter(id__gte=first, id__lte=last)[:2])
+    if len(found) != 1:
+        what = "no run" if not found else "more than one run"
         raise NotFound(f"There is {what} {run_id!r}. See: provost run list", code="run_not_found")
     return found[0]
 
 
-def list_runs(*, limit: int = 50, task: Task | None = None) -> list[Run]:
-    """List the newest runs: of all, or of one task."""
+def list_runs(
+    *, by: Principal, filters: RunFilter | None = None, page: Page = EVERYTHING
+) -> tuple[list[Run], Place | None]:
+    """List runs, the newest first, and where the next page begins."""
     settle_interrupted()
-    runs = Run.objects.select_related("task").order_by("-created")
-    return list((runs if task is None else runs.filter(task=task))[:limit])
+    filters = filters or RunFilter()
+    runs = limited(by)
+    if filters.state is not None:
+        runs = runs.filter(state=filters.state)
+    if filters.action is not None:
+        runs = runs.filter(action=filters.action)
+    if filters.task is not None:
+        runs = runs.filter(task__name=filters.task)
+    if filters.dry_run is not None:
+        runs = runs.filter(dry_run=filters.dry_run)
+    return cut(runs, ["-created", "-id"], page)
 
 
-def list_records(*, run: Run) -> list[Record]:
-    """List a run's records by asset and username."""
-    return list(run.records.order_by("asset_name", "username"))
+def list_records(
+    *, by: Principal, run: Run, filters: RecordFilter | None = None, page: Page = EVERYTHING
+) -> tuple[list[Record], Place | None]:
+    """List a run's records by asset and username, and where the next page begins."""
+    filters = filters or RecordFilter()
+    records = limited_records(by).filter(run=run)
+    if filters.status is not None:
+        records = records.filter(status=None if filters.status == "open" else filters.status)
+    if filters.reason is not None:
+        records = records.filter(reason=filters.reason)
+    if filters.search:
+        records = records.filter(
+            Q(asset_name__icontains=filters.search) | Q(username__icontains=filters.search)
+        )
+    return cut(records, ["asset_name", "username"], page)
 
 
-def count_records(*, runs: Sequence[Run]) -> dict[UUID, Counter[str]]:
+def export_records(*, by: Principal, run: Run) -> Iterator[Record]:
+    """Yield a run's records by asset and username."""
+    return limited_records(by).filter(run=run).order_by("asset_name", "username").iterator(_AT_ONCE)
+
+
+def count_records(*, by: Principal, runs: Sequence[Run]) -> dict[UUID, Counter[str]]:
     """Count each run's records by status; those without one yet as `open`."""
     counts: dict[UUID, Counter[str]] = {run.id: Counter() for run in runs}
-    rows = Record.objects.filter(run_id__in=counts).values_list("run_id", "status").annotate(count=Count("id"))
-    for run_id, status, count in rows:
+    rows = limited_records(by).filter(run_id__in=counts).values_list("run_id", "status")
+    for run_id, status, count in rows.annotate(count=Count("id")):
         counts[run_id][status or "open"] += count
     return counts
 
 
-def request_cancel(*, run: Run) -> None:
+def request_cancel(*, by: Principal, run: Run) -> None:
     """Ask the process that works on a run to end it in good order.
 
     A run that waits for a server is cancelled at once: what an earlier server may have set there is uncertain.
 
     Raises:
-        Refused: the run is over.
+        Conflict: the run is over.
+        Forbidden: the caller may not work on all of its assets.
     """
+    check_run(by, run, what="cancel this run")
     with transaction.atomic():
         run = Run.objects.select_for_update().get(id=run.id)
         if run.state not in ALIVE:
-            raise Refused(f"Run {run.id} is over already ({run.state}).", code="run_over")
+            raise Conflict(f"Run {run.id} is over already ({run.state}).", code="run_over")
         run.cancel_requested = True
         if not (run.attended or is_held(run=run)):
             run.epoch += 1  # nobody's any more: whoever held it last can write nothing
             settle_unbegun(run=run)
             run.state, run.finished = RunState.CANCELLED, timezone.now()
         run.save(update_fields=["cancel_requested", "epoch", "state", "finished"])
+        _audit(by, "run.cancel", run)
 
 
 def settle_interrupted() -> None:

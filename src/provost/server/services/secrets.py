@@ -7,17 +7,19 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from secrets import token_hex
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Max, QuerySet
 from django.utils import timezone
 
-from provost.core.errors import NotFound, VaultError
+from provost.core.errors import NotFound, Refused, VaultError
 from provost.core.model import SecretState, SecretType, Strategy
-from provost.core.secrets import Secret, SshKey
+from provost.core.secrets import Password, Secret, SshKey
 from provost.server.models import Account
-from provost.server.models.secrets import Held, SecretVersion, SpecifiedSecret, TaskSecret
+from provost.server.models.secrets import AuditKey, Held, SecretVersion, SpecifiedSecret, TaskSecret
 from provost.server.services import keyring
 from provost.server.services.chunks import split
 from provost.vault import cipher
@@ -240,6 +242,19 @@ def reveal(*, account_id: UUID, secret_type: SecretType, version: int | None = N
     return decrypt(row)
 
 
+def choose_type(*, account_id: UUID, name: str) -> SecretType:
+    """Return the one type of secret that an account has, had or may have: a password where there is none.
+
+    Raises:
+        Refused: `secret_type_needed`, there are several; `name` is the account's, for the message.
+    """
+    rows = SecretVersion.objects.filter(account_id=account_id)
+    types = sorted(set(rows.values_list("secret_type", flat=True)))
+    if len(types) > 1:
+        raise Refused(f"{name} has {' and '.join(types)}: say which one.", code="secret_type_needed")
+    return SecretType(types[0]) if types else SecretType.PASSWORD
+
+
 def history(*, account_id: UUID) -> list[Version]:
     """List every secret that an account has or had, the newest first."""
     rows = SecretVersion.objects.filter(account_id=account_id)
@@ -322,6 +337,28 @@ def read_for_task(*, task_id: UUID) -> Secret | None:
 def drop_for_task(*, task_id: UUID) -> None:
     """Forget the operator's own secret for a saved task."""
     TaskSecret.objects.filter(task_id=task_id).delete()
+
+
+def read_audit_key() -> bytes:
+    """Return the key that the audit trail is chained with; it is made when it is first asked for.
+
+    Raises:
+        VaultError: the master key is missing or wrong, or the key does not decrypt.
+    """
+    row = AuditKey.objects.first()
+    if row is None:
+        with transaction.atomic():
+            row = AuditKey()
+            _hold(row, Password(token_hex(32)))
+    return _decrypt_audit_key(bytes(row.ciphertext))
+
+
+@lru_cache(maxsize=4)
+def _decrypt_audit_key(ciphertext: bytes) -> bytes:
+    secret = decrypt_specified(AuditKey(ciphertext=ciphertext))
+    if not isinstance(secret, Password):
+        raise VaultError("The key of the audit trail is none.", code="secret_does_not_decrypt")
+    return bytes.fromhex(secret.text)
 
 
 def _hold(row: Held, secret: Secret) -> None:

@@ -14,9 +14,9 @@ from provost.core.push import PushSpec
 from provost.core.secrets import Password, Secret, SshKey
 from provost.server.models import Account
 from provost.server.services import secrets
-from provost.server.services.assets import build_targets
 from provost.server.services.chunks import split
 from provost.server.services.leases import Lease, fence
+from provost.server.services.targets import build_targets
 from provost.vault.keys import generate_key
 from provost.vault.passwords import generate_password
 

@@ -1,22 +1,29 @@
 """Saved push tasks: kept, started by hand, and claimed when they are due."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from provost.core.errors import ProvostError, Refused
+from provost.core.errors import Conflict, Forbidden, ProvostError, Refused
 from provost.core.model import Strategy
 from provost.core.push import PushSpec
+from provost.core.rights import Face, Principal, Right, make_local
 from provost.core.schedule import Schedule, check, find_opening, next_time
 from provost.core.secrets import Secret
-from provost.server.models import Run, Task
+from provost.server.models import Asset, Node, Run, Task
 from provost.server.models.runs import RunState
-from provost.server.services import secrets
+from provost.server.services import audit, secrets
+from provost.server.services.chunks import split
 from provost.server.services.expansion import check_later
-from provost.server.services.names import check_name, describe_missing
+from provost.server.services.names import check_name, check_version, describe_missing
+from provost.server.services.pages import EVERYTHING, Page, Place, cut
+from provost.server.services.reach import limit, within
 from provost.server.services.runs import ALIVE, create_push, settle_interrupted
 
 
@@ -31,19 +38,25 @@ class TaskFields:
     comment: str = ""
 
 
-def create_task(*, fields: TaskFields, specified: Secret | None) -> Task:
+def create_task(*, by: Principal, fields: TaskFields, specified: Secret | None) -> Task:
     """Save a task. Nothing is contacted; its nodes are expanded when a run starts, and may be empty as yet.
 
     Raises:
         NotFound: an asset or a node that is not there.
-        Refused: a field cannot be used, or the name is taken.
+        Refused: a field cannot be used.
+        Conflict: the name is taken.
+        Forbidden: the caller may not push to one of its assets or nodes.
         VaultError: the specified secret could not be stored.
     """
     with transaction.atomic():
-        return _save(Task(), fields, specified)
+        task = _save(by, Task(), fields, specified)
+        audit.write(by=by, action="task.create", subject=f"task {task}", details=_tell(fields))
+    return task
 
 
-def edit_task(*, name: str, fields: TaskFields, specified: Secret | None) -> Task:
+def edit_task(
+    *, by: Principal, name: str, fields: TaskFields, specified: Secret | None, version: int | None = None
+) -> Task:
     """Give a task other fields. Without `specified` it keeps the secret that it has, if its strategy needs one.
 
     A time that it has missed already stays due, unless the schedule changes.
@@ -51,17 +64,46 @@ def edit_task(*, name: str, fields: TaskFields, specified: Secret | None) -> Tas
     Raises:
         NotFound: there is no such task, or as `create_task`.
         Refused: as `create_task`.
+        Conflict: as `create_task`; or `version_outdated`, it is not the `version` that was seen.
+        Forbidden: as `create_task`, for what it pushed to before as well.
         VaultError: as `create_task`, or the secret that it has does not decrypt.
     """
     with transaction.atomic():
-        find_task(name=name)
-        return _save(Task.objects.select_for_update().get(name=name), fields, specified)
+        task = _find_for_change(by, name, version, what=f"change task {name}")
+        before = _tell(read_fields(task=task))
+        task.version += 1
+        task = _save(by, task, fields, specified)
+        after = _tell(fields)
+        changes = {field: [before[field], after[field]] for field in after if before[field] != after[field]}
+        if specified is not None:
+            changes["specified_secret"] = ["", "set"]
+        audit.write(by=by, action="task.edit", subject=f"task {name}", details=changes)
+    return task
 
 
-def _save(task: Task, fields: TaskFields, specified: Secret | None) -> Task:
+def _tell(fields: TaskFields) -> dict[str, Any]:
+    """Return what the audit trail is told of a task."""
+    return {
+        "name": fields.name,
+        **fields.spec.model_dump(mode="json"),
+        "schedule": fields.schedule.model_dump(mode="json") if fields.schedule else None,
+        "active": fields.active,
+        "comment": fields.comment,
+    }
+
+
+def _find_for_change(by: Principal, name: str, version: int | None, *, what: str) -> Task:
+    task = Task.objects.select_for_update().get(id=find_task(by=by, name=name).id)
+    if task.id not in {one.id for one in _keep(by, Right.OPERATE, [task])}:
+        raise Forbidden(f"{by.name} may not {what}: assets or nodes of it are out of reach for that.")
+    check_version(task, version)
+    return task
+
+
+def _save(by: Principal, task: Task, fields: TaskFields, specified: Secret | None) -> Task:
     check_name("a task", fields.name)
     if Task.objects.filter(name=fields.name).exclude(id=task.id).exists():
-        raise Refused(f"There is a task {fields.name} already.", code="task_exists")
+        raise Conflict(f"There is a task {fields.name} already.", code="task_exists")
     is_specified = fields.spec.strategy is Strategy.SPECIFIED
     secret = (specified or secrets.read_for_task(task_id=task.id)) if is_specified else None
     if is_specified and (secret is None or secret.secret_type is not fields.spec.secret_type):
@@ -69,7 +111,7 @@ def _save(task: Task, fields: TaskFields, specified: Secret | None) -> Task:
             f"The task holds no {fields.spec.secret_type} of yours to push: give one, or let it be random.",
             code="secret_type_refused",
         )
-    check_later(spec=fields.spec, specified=secret)
+    check_later(by=by, spec=fields.spec, specified=secret)
     now = timezone.now()
     if fields.schedule:
         check(fields.schedule, now)
@@ -100,64 +142,95 @@ def read_fields(*, task: Task) -> TaskFields:
     )
 
 
-def find_task(*, name: str) -> Task:
+def find_task(*, by: Principal, name: str) -> Task:
     """Return the task of that name.
 
     Raises:
-        NotFound: there is none; the message lists what there is.
+        NotFound: there is none that the caller sees; the message lists what there is.
     """
-    task = Task.objects.select_related("last_run").filter(name=name).first()
+    task = limited(by).select_related("last_run").filter(name=name).first()
     if task is None:
-        known = Task.objects.values_list("name", flat=True)
+        known = limited(by).values_list("name", flat=True)
         raise describe_missing("task", [name], known, code="task_not_found")
     return task
 
 
-def list_tasks() -> list[Task]:
-    """List all tasks by name."""
+def limited(by: Principal) -> QuerySet[Task]:
+    """Return the tasks that somebody sees, as a query: those whose assets and nodes are all within reach."""
+    if by.require(Right.VIEW, what="see tasks").everywhere:
+        return Task.objects.all()
+    return Task.objects.filter(id__in=[task.id for task in _keep(by, Right.VIEW, list(Task.objects.all()))])
+
+
+def _keep(by: Principal, right: Right, tasks: Sequence[Task]) -> list[Task]:
+    """Return the tasks all of whose assets and nodes a right extends to."""
+    reach = by.reach(right)
+    if reach.everywhere:
+        return list(tasks)
+    assets = {name for task in tasks for name in task.spec["assets"]}
+    paths = {path for task in tasks for path in task.spec["nodes"]}
+    near: set[str] = set()
+    for chunk in split(assets):
+        near.update(limit(Asset.objects.filter(name__in=chunk), reach).values_list("name", flat=True))
+    inside = {
+        path
+        for chunk in split(paths)
+        for path in Node.objects.filter(within(reach), full_path__in=chunk).values_list("full_path", flat=True)
+    }
+    return [task for task in tasks if set(task.spec["assets"]) <= near and set(task.spec["nodes"]) <= inside]
+
+
+def list_tasks(
+    *, by: Principal, search: str | None = None, page: Page = EVERYTHING
+) -> tuple[list[Task], Place | None]:
+    """List tasks by name, and where the next page begins; `search` is a part of the name or comment."""
     settle_interrupted()
-    return list(Task.objects.select_related("last_run"))
+    tasks = limited(by).select_related("last_run")
+    if search:
+        tasks = tasks.filter(Q(name__icontains=search) | Q(comment__icontains=search))
+    return cut(tasks, ["name"], page)
 
 
-def delete_task(*, name: str) -> None:
+def delete_task(*, by: Principal, name: str, version: int | None = None) -> None:
     """Delete a task and the secret specified for it. Its runs stay, also one that is going on.
 
     Raises:
         NotFound: there is no such task.
+        Conflict: it is not the `version` that was seen.
+        Forbidden: the caller may not push to all that it pushes to.
     """
-    find_task(name=name).delete()
+    with transaction.atomic():
+        _find_for_change(by, name, version, what=f"delete task {name}").delete()
+        audit.write(by=by, action="task.delete", subject=f"task {name}")
 
 
-def start(*, task: Task, attended: bool = True) -> Run:
+def start(*, by: Principal, name: str, attended: bool = True) -> Run:
     """Write down a run of a task: its assets are those of now. Active or not.
 
     The caller works an `attended` run off; any server takes the others.
 
     Raises:
-        NotFound: an asset or a node is not there any more.
-        Refused: `task_running`, its last run is not over; or it cannot be done.
+        NotFound: there is no such task, or an asset or a node of it is not there any more.
+        Refused: it cannot be done.
+        Conflict: `task_running`, its last run is not over.
+        Forbidden: the caller may not push to all that it pushes to.
         VaultError: its specified secret does not decrypt.
     """
     settle_interrupted()
     with transaction.atomic():
-        task = Task.objects.select_for_update().get(id=task.id)
+        task = _find_for_change(by, name, None, what=f"run task {name}")
         if going := _find_going(task):
-            raise Refused(
+            raise Conflict(
                 f"Run {going.id} of task {task.name} is not over yet. Wait, or: provost run cancel",
                 code="task_running",
             )
-        return _start(task, attended=attended)
+        return _start(by, task, attended=attended)
 
 
-def _start(task: Task, *, attended: bool, requested_by: str = "") -> Run:
+def _start(by: Principal, task: Task, *, attended: bool) -> Run:
     specified = secrets.read_for_task(task_id=task.id)
-    task.last_run = create_push(
-        spec=PushSpec.model_validate(task.spec),
-        specified=specified,
-        task=task,
-        attended=attended,
-        requested_by=requested_by,
-    )
+    spec = PushSpec.model_validate(task.spec)
+    task.last_run = create_push(by=by, spec=spec, specified=specified, task=task, attended=attended)
     task.save(update_fields=["last_run"])
     return task.last_run
 
@@ -199,7 +272,8 @@ def _claim(task_id: UUID, now: datetime) -> Run | None:
             return None
         try:
             with transaction.atomic():
-                return _start(task, attended=False, requested_by=f"task {task.name}")
+                scheduler = make_local(f"task {task.name}", face=Face.SERVER)
+                return _start(scheduler, task, attended=False)
         except ProvostError as error:  # nobody is there to be told: it is written down
             task.last_run = _skip(task, error.code, error.message)
             task.save(update_fields=["last_run"])

@@ -1,0 +1,102 @@
+"""Every setting of Provost: a variable of the environment, `PROVOST_` and the field's name.
+
+docs/configuration.md has the same table, which a test checks.
+"""
+
+import os
+from collections.abc import Mapping
+from functools import partial
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import dj_database_url
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from provost.core.errors import UsageError
+
+PREFIX: Final = "PROVOST_"
+
+
+def _split(text: Any) -> Any:
+    return [part.strip() for part in text.split(",") if part.strip()] if isinstance(text, str) else text
+
+
+def _find_home() -> Path:
+    return Path.home() / ".provost"
+
+
+def _check_url(url: str) -> str:
+    dj_database_url.parse(url)
+    return url
+
+
+AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(partial(ip_network, strict=False))]
+
+
+class Environment(BaseModel):
+    """The settings; an empty variable counts as none. Frozen: they are read once a process."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    home: AbsolutePath = Field(default_factory=_find_home, description="the data folder")
+    database_url: Annotated[str, AfterValidator(_check_url)] | None = Field(
+        default=None, description="a URL like postgresql://user@host/database"
+    )
+    master_key_file: AbsolutePath = Field(
+        default_factory=lambda known: known["home"] / "master.key",
+        description="the path of the master key file",
+    )
+    strict_host_keys: bool = Field(default=False, description="1 or 0: refuse hosts whose key is not known")
+    known_hosts: str | None = Field(default=None, description="the path of an OpenSSH known_hosts file")
+    debug: bool = Field(default=False, description="1 or 0: print the text of errors that nobody foresaw")
+    host: str = Field(default="127.0.0.1", description="the address that the server listens on")
+    port: int = Field(default=8443, ge=0, le=65535, description="the server's port, from 0 (any) to 65535")
+    tls_cert_file: AbsolutePath | None = Field(default=None, description="the path of a certificate chain, PEM")
+    tls_key_file: AbsolutePath | None = Field(default=None, description="the path of its private key, PEM")
+    allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
+        default=(), description="names that the server is asked by, with commas between"
+    )
+    trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(_split)] = Field(
+        default=(), description="addresses or networks, such as 10.0.0.5,10.1.0.0/24"
+    )
+    worker_runs: int = Field(default=4, ge=1, le=64, description="runs at once, from 1 to 64")
+    run_retention_days: int = Field(default=400, ge=1, le=36500, description="days, from 1 to 36500")
+    log_format: Literal["text", "json"] = Field(default="text", description="text or json")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="debug, info, warning or error"
+    )
+    public_metrics: bool = Field(default=False, description="1 or 0: show /metrics to anybody")
+    token_longest_days: int = Field(default=365, ge=1, le=3650, description="days, from 1 to 3650")
+
+
+def read_environment(variables: Mapping[str, str] = os.environ) -> Environment:
+    """Return the settings.
+
+    Raises:
+        UsageError: `settings_refused`, a variable cannot be used. Its value may be secret, and is not shown.
+    """
+    given = {name: text for name in Environment.model_fields if (text := variables.get(name_variable(name)))}
+    try:
+        return Environment.model_validate(given)
+    except ValidationError as error:
+        refused = dict.fromkeys(str(one["loc"][0]) for one in error.errors(include_input=False))
+        raise UsageError(
+            "\n".join(
+                f"{name_variable(name)} cannot be used. It is {Environment.model_fields[name].description}."
+                for name in refused
+            ),
+            code="settings_refused",
+        ) from None
+
+
+def name_variable(setting: str) -> str:
+    """Return the variable of a setting: PROVOST_PORT for port."""
+    return PREFIX + setting.upper()
+
+
+def list_unknown(variables: Mapping[str, str] = os.environ) -> list[str]:
+    """List the variables that look like settings and are none: mistyped, mostly."""
+    known = {name_variable(name) for name in Environment.model_fields}
+    return sorted(name for name in variables if name.startswith(PREFIX) and name not in known)

@@ -1,0 +1,16 @@
+from django.urls import URLPattern, URLResolver, path
+
+from provost.server.api.routes import api
+from provost.server.web.probes import show_alive, show_metrics, show_ready
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("healthz", show_alive),
+    path("readyz", show_ready),
+    path("metrics", show_metrics),
+    path("api/v1/", api.urls),
+]
+
+handler400 = "provost.server.web.faults.tell_bad_request"
+handler403 = "provost.server.web.faults.tell_forbidden"
+handler404 = "provost.server.web.faults.tell_not_found"
+handler500 = "provost.server.web.faults.tell_fault"

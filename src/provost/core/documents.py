@@ -1,0 +1,319 @@
+"""What Provost tells of things: the JSON of the API and of `--json`. A public contract, and never a secret.
+
+`version` counts the changes of a thing: who changes it can say which one was seen.
+"""
+
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from provost.core.model import Become, Decision, SecretState, SecretType, Status, Strategy
+from provost.core.push import PushSpec
+from provost.core.rights import Face, Right, Role
+
+T = TypeVar("T")
+
+
+class Document(BaseModel):
+    """What is told of one thing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PageDocument(Document, Generic[T]):
+    """One page of a list; `next` is the cursor of the next one, null on the last."""
+
+    items: list[T]
+    next: str | None = None
+
+
+class NodeDocument(Document):
+    """A folder of assets; `assets` are those in it, without those below it."""
+
+    path: str
+    assets: int
+
+
+class HostKeyDocument(Document):
+    """A host key, trusted now or before; `key` is an OpenSSH line."""
+
+    fingerprint: str
+    state: str
+    first_seen: datetime
+    key: str
+
+
+class PrivilegedDocument(Document):
+    """A privileged account of an asset."""
+
+    username: str
+    priority: int
+    become: Become
+
+
+class AssetDocument(Document):
+    """A target system; `via` is the asset that it is reached through."""
+
+    name: str
+    kind: str
+    address: str
+    port: int
+    nodes: list[str]
+    via: str | None
+    options: dict[str, str]
+    comment: str
+    created: datetime
+    version: int
+
+
+class AssetDetailDocument(AssetDocument):
+    """An asset, with how many accounts of it are in the list, and with what it is known by."""
+
+    privileged: list[PrivilegedDocument]
+    accounts: int
+    host_keys: list[HostKeyDocument]
+
+
+class SecretDocument(Document):
+    """What is known of a stored secret, besides the secret itself; `run` staged it."""
+
+    secret_type: SecretType
+    version: int
+    state: SecretState
+    origin: Strategy
+    public_key: str | None
+    fingerprint: str | None
+    public_only: bool
+    run: UUID | None
+    created: datetime
+    promoted_at: datetime | None
+    retired_at: datetime | None
+
+
+class AccountDocument(Document):
+    """A username on an asset; in the list since `listed_at`, or not (null)."""
+
+    username: str
+    asset: str
+    privileged: bool
+    priority: int
+    become: Become
+    created_by_provost: bool
+    listed_at: datetime | None
+    created: datetime
+    version: int
+    secrets: list[SecretDocument]
+
+
+class HistoryDocument(Document):
+    """Every secret that an account has or had, the newest first."""
+
+    username: str
+    asset: str
+    versions: list[SecretDocument]
+
+
+class RevealedDocument(Document):
+    """A secret, for who asked for it: a password, or an SSH key's private half."""
+
+    username: str
+    asset: str
+    secret_type: SecretType
+    secret: str = Field(repr=False)
+
+
+class RunDocument(Document):
+    """One execution; `counts` are its records by status, those without one yet as `open`."""
+
+    id: UUID
+    state: str
+    action: str
+    dry_run: bool
+    task: str | None
+    requested_by: str
+    reason: str
+    message: str
+    created: datetime
+    started: datetime | None
+    finished: datetime | None
+    counts: dict[str, int]
+
+
+class RecordDocument(Document):
+    """The result for one account in a run; `status` is null until it is settled."""
+
+    asset: str
+    username: str
+    secret_type: SecretType
+    decision: Decision | None
+    status: Status | None
+    reason: str
+    message: str
+    seconds: float
+    actor: str
+
+
+class RunDetailDocument(RunDocument):
+    """A run with what was asked for: of assets and nodes, those that the caller sees."""
+
+    spec: PushSpec
+
+
+class ScheduleDocument(Document):
+    """When a task is due: as it was given, and in words."""
+
+    every: str | None
+    cron: str | None
+    zone: str
+    window: str | None
+    since: datetime
+    words: str
+
+
+class TaskDocument(Document):
+    """A saved push."""
+
+    name: str
+    spec: PushSpec
+    schedule: ScheduleDocument | None
+    active: bool
+    next_due: datetime | None
+    last_run: UUID | None
+    comment: str
+    created: datetime
+    updated: datetime
+    version: int
+
+
+class TaskDetailDocument(TaskDocument):
+    """A saved push with its next five times and its last five runs."""
+
+    next_times: list[datetime]
+    runs: list[RunDocument]
+
+
+class TimesDocument(Document):
+    """A schedule in words, and its next times."""
+
+    words: str
+    next_times: list[datetime]
+
+
+class GrantDocument(Document):
+    """A role in a node and below (null: everywhere), with or without the right to reveal."""
+
+    role: Role
+    node: str | None
+    reveal: bool
+
+
+class UserDocument(Document):
+    """Someone who may use Provost."""
+
+    username: str
+    email: str
+    active: bool
+    grants: list[GrantDocument]
+    has_password: bool
+    last_login: datetime | None
+    created: datetime
+    version: int
+
+
+class TokenDocument(Document):
+    """A program's way in, on behalf of a user; `rights` are those of the user's that it may use."""
+
+    name: str
+    user: str
+    rights: list[Right]
+    expires: datetime
+    created: datetime
+    last_used: datetime | None
+    revoked: datetime | None
+
+
+class NewTokenDocument(TokenDocument):
+    """A token that was made just now: the only time that its text is shown."""
+
+    token: str = Field(repr=False)
+
+
+class WhoDocument(Document):
+    """Who the caller is, and what they may do."""
+
+    name: str
+    face: Face
+    token: str
+    rights: list[Right]
+    grants: list[GrantDocument]
+
+
+class KindDocument(Document):
+    """A kind of target, with the JSON schemas of an asset's options and of a push's parameters."""
+
+    kind: str
+    default_port: int
+    secret_types: list[SecretType]
+    options: dict[str, Any]
+    parameters: dict[str, Any]
+
+
+class ImportDocument(Document):
+    """How many nodes, assets, accounts and secrets were changed, and how."""
+
+    imported: dict[str, dict[str, int]]
+
+
+class TrustDocument(Document):
+    """The fingerprints of an asset's host keys that are no longer trusted."""
+
+    asset: str
+    forgotten: list[str]
+
+
+class RotationDocument(Document):
+    """How many secrets were encrypted anew, and the ids of the keys in use from now on."""
+
+    secrets: int
+    data_key: int
+    master_key: int
+
+
+class AuditDocument(Document):
+    """One entry of the audit trail."""
+
+    number: int
+    at: datetime
+    who: str
+    token: str
+    face: Face
+    source: str
+    request_id: str
+    action: str
+    subject: str
+    details: dict[str, Any]
+    digest: str
+
+
+class ProofDocument(Document):
+    """Whether the audit trail is whole; `broken` is the number of the first entry that is not."""
+
+    whole: bool
+    entries: int
+    digest: str
+    broken: int | None
+    why: str
+
+
+class ProblemDocument(Document):
+    """What went wrong (RFC 9457), with a stable `code`; `errors` are one for each place in what was sent."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str = ""
+    errors: list[dict[str, str]] = []

@@ -1,0 +1,102 @@
+"""Everything that can be asked of Provost, in one table: the API's routes, and what the command line calls.
+
+An operation is a function of that name in `provost.server.api.ROOM`.  It is given `by`, the caller; the parts
+of its path by name; a `query` or a `body` where it takes one; and with `version`, the version of the thing that
+the caller saw (the API's If-Match).
+"""
+
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from provost.core import documents as told
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation(Generic[T]):
+    """One thing that can be asked: its function, its route, and what it answers (None: nothing)."""
+
+    room: str
+    name: str
+    method: str
+    path: str
+    result: type[T]
+    status: int = 200
+
+
+_made: list[Operation[object]] = []
+
+
+def _operation(room: str, name: str, route: str, result: type[T], status: int = 200) -> Operation[T]:
+    method, path = route.split()
+    made = Operation(room, name, method, path, result, status)
+    _made.append(made)  # type: ignore[arg-type]  # whatever it answers
+    return made
+
+
+_Page = told.PageDocument
+
+WHO: Final = _operation("who", "tell_who", "GET /whoami", told.WhoDocument)
+SETUP: Final = _operation("who", "set_up", "POST /setup", told.NewTokenDocument, 201)
+
+LIST_KINDS: Final = _operation("kinds", "list_kinds", "GET /kinds", list[told.KindDocument])
+
+LIST_NODES: Final = _operation("nodes", "list_nodes", "GET /nodes", list[told.NodeDocument])
+ADD_NODE: Final = _operation("nodes", "add_node", "POST /nodes", told.NodeDocument, 201)
+EDIT_NODE: Final = _operation("nodes", "edit_node", "PATCH /nodes/{path:node}", told.NodeDocument)
+REMOVE_NODE: Final = _operation("nodes", "remove_node", "DELETE /nodes/{path:node}", type(None), 204)
+
+LIST_ASSETS: Final = _operation("assets", "list_assets", "GET /assets", _Page[told.AssetDocument])
+ADD_ASSET: Final = _operation("assets", "add_asset", "POST /assets", told.AssetDocument, 201)
+SHOW_ASSET: Final = _operation("assets", "show_asset", "GET /assets/{name}", told.AssetDetailDocument)
+EDIT_ASSET: Final = _operation("assets", "edit_asset", "PATCH /assets/{name}", told.AssetDocument)
+REMOVE_ASSET: Final = _operation("assets", "remove_asset", "DELETE /assets/{name}", type(None), 204)
+TRUST_ASSET: Final = _operation("assets", "trust_asset", "POST /assets/{name}/trust", told.TrustDocument)
+IMPORT: Final = _operation("imports", "import_inventory", "POST /import", told.ImportDocument)
+
+LIST_ACCOUNTS: Final = _operation("accounts", "list_accounts", "GET /accounts", _Page[told.AccountDocument])
+ADD_ACCOUNT: Final = _operation("accounts", "add_account", "POST /accounts", told.AccountDocument, 201)
+LIST_HISTORY: Final = _operation(
+    "accounts", "list_history", "GET /accounts/{path:account}/history", told.HistoryDocument
+)
+REVEAL: Final = _operation("accounts", "reveal", "POST /accounts/{path:account}/reveal", told.RevealedDocument)
+SHOW_ACCOUNT: Final = _operation(
+    "accounts", "show_account", "GET /accounts/{path:account}", told.AccountDocument
+)
+EDIT_ACCOUNT: Final = _operation(
+    "accounts", "edit_account", "PATCH /accounts/{path:account}", told.AccountDocument
+)
+REMOVE_ACCOUNT: Final = _operation(
+    "accounts", "remove_account", "DELETE /accounts/{path:account}", type(None), 204
+)
+
+LIST_RUNS: Final = _operation("runs", "list_runs", "GET /runs", _Page[told.RunDocument])
+PUSH: Final = _operation("runs", "push", "POST /runs", told.RunDetailDocument, 202)
+SHOW_RUN: Final = _operation("runs", "show_run", "GET /runs/{run}", told.RunDetailDocument)
+LIST_RECORDS: Final = _operation("runs", "list_records", "GET /runs/{run}/records", _Page[told.RecordDocument])
+RETRY_RUN: Final = _operation("runs", "retry_run", "POST /runs/{run}/retry", told.RunDetailDocument, 202)
+CANCEL_RUN: Final = _operation("runs", "cancel_run", "POST /runs/{run}/cancel", told.RunDetailDocument)
+
+LIST_TASKS: Final = _operation("tasks", "list_tasks", "GET /tasks", _Page[told.TaskDocument])
+CREATE_TASK: Final = _operation("tasks", "create_task", "POST /tasks", told.TaskDetailDocument, 201)
+SHOW_TASK: Final = _operation("tasks", "show_task", "GET /tasks/{name}", told.TaskDetailDocument)
+EDIT_TASK: Final = _operation("tasks", "edit_task", "PATCH /tasks/{name}", told.TaskDetailDocument)
+DELETE_TASK: Final = _operation("tasks", "delete_task", "DELETE /tasks/{name}", type(None), 204)
+RUN_TASK: Final = _operation("tasks", "run_task", "POST /tasks/{name}/run", told.RunDetailDocument, 202)
+LIST_TIMES: Final = _operation("tasks", "list_times", "POST /schedules/times", told.TimesDocument)
+
+LIST_USERS: Final = _operation("users", "list_users", "GET /users", list[told.UserDocument])
+ADD_USER: Final = _operation("users", "add_user", "POST /users", told.UserDocument, 201)
+SHOW_USER: Final = _operation("users", "show_user", "GET /users/{name}", told.UserDocument)
+EDIT_USER: Final = _operation("users", "edit_user", "PATCH /users/{name}", told.UserDocument)
+REMOVE_USER: Final = _operation("users", "remove_user", "DELETE /users/{name}", type(None), 204)
+LIST_TOKENS: Final = _operation("tokens", "list_tokens", "GET /tokens", list[told.TokenDocument])
+CREATE_TOKEN: Final = _operation("tokens", "create_token", "POST /tokens", told.NewTokenDocument, 201)
+REVOKE_TOKEN: Final = _operation("tokens", "revoke_token", "DELETE /tokens/{user}/{name}", type(None), 204)
+
+LIST_AUDIT: Final = _operation("audit", "list_entries", "GET /audit", _Page[told.AuditDocument])
+VERIFY_AUDIT: Final = _operation("audit", "verify", "GET /audit/proof", told.ProofDocument)
+ROTATE_KEYS: Final = _operation("keys", "rotate", "POST /keys/rotate", told.RotationDocument)
+
+OPERATIONS: Final = tuple(_made)

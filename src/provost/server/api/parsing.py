@@ -1,0 +1,76 @@
+"""How requests are read: as JSON, without what no field may hold."""
+
+import json
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils.datastructures import MultiValueDict
+from ninja.errors import HttpError
+from ninja.parser import Parser
+
+from provost.core.errors import Refused
+
+
+class StrictParser(Parser):
+    """Refuses NUL characters, which no text may hold, and names that come twice."""
+
+    def parse_body(self, request: HttpRequest) -> Any:
+        """Return the body.
+
+        Raises:
+            HttpError: 400, it is not JSON.
+            Refused: `request_invalid`, it holds what no field may hold.
+        """
+        try:
+            document = json.loads(request.body, object_pairs_hook=_make_object, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError):
+            raise HttpError(400, "not JSON") from None
+        check_text(document)
+        return document
+
+    def parse_querydict(
+        self, data: MultiValueDict[str, Any], list_fields: list[str], request: HttpRequest
+    ) -> dict[str, Any]:
+        """Return the query's parameters.
+
+        Raises:
+            Refused: `request_invalid`, one holds what no field may hold, or comes twice.
+        """
+        for name, values in data.lists():
+            check_text([name, *values])
+            if len(values) > 1 and name not in list_fields:
+                raise Refused(f"The parameter {name!r} comes twice.", code="request_invalid")
+        return super().parse_querydict(data, list_fields, request)
+
+
+def check_text(value: Any) -> None:
+    """Raise `Refused` where a text holds a NUL character, or half of one that takes two (a lone surrogate)."""
+    if isinstance(value, str):
+        if "\0" in value or not _is_whole(value):
+            raise Refused("A text holds a character that is none.", code="request_invalid")
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            check_text(name)
+            check_text(part)
+    elif isinstance(value, list):
+        for part in value:
+            check_text(part)
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ValueError
+    return made
+
+
+def _refuse_constant(_name: str) -> Any:
+    raise ValueError

@@ -1,0 +1,61 @@
+from provost.core.documents import PageDocument, RecordDocument, RunDetailDocument, RunDocument
+from provost.core.requests import PushBody, RecordQuery, RunQuery
+from provost.core.rights import Principal
+from provost.server.api.describe import describe_record, describe_run_detail, describe_runs
+from provost.server.api.paging import each, make_page, read_page
+from provost.server.api.reading import match_strategy, read_secret
+from provost.server.services import idempotency, runs
+
+
+def list_runs(by: Principal, query: RunQuery) -> PageDocument[RunDocument]:
+    """List runs, the newest first."""
+    filters = runs.RunFilter(query.state, query.action, query.task, query.dry_run)
+    found = runs.list_runs(by=by, filters=filters, page=read_page(query))
+    return make_page(found, lambda rows: describe_runs(by, rows))
+
+
+def push(by: Principal, body: PushBody, key: str | None = None) -> RunDetailDocument:
+    """Begin a push, or with `dry_run` a look at what it would do. A server works it off.
+
+    With an idempotency key, the same request again is answered with the same run.
+    """
+    run = idempotency.once(
+        by=by,
+        key=key,
+        asked=body.model_dump_json(exclude={"secret"}),
+        secret=read_secret(body.secret),
+        begin=lambda secret: runs.create_push(
+            by=by,
+            spec=match_strategy(body.spec, secret),
+            specified=secret,
+            attended=False,
+            dry_run=body.dry_run,
+        ),
+    )
+    return describe_run_detail(by, run)
+
+
+def show_run(by: Principal, run: str) -> RunDetailDocument:
+    """Show a run: how far it is, and what was asked for."""
+    return describe_run_detail(by, runs.find_run(by=by, run_id=run))
+
+
+def list_records(by: Principal, run: str, query: RecordQuery) -> PageDocument[RecordDocument]:
+    """List a run's records by asset and username."""
+    filters = runs.RecordFilter(query.status, query.reason, query.search)
+    found = runs.list_records(
+        by=by, run=runs.find_run(by=by, run_id=run), filters=filters, page=read_page(query)
+    )
+    return make_page(found, each(describe_record))
+
+
+def retry_run(by: Principal, run: str) -> RunDetailDocument:
+    """Do again, in a new run, whatever did not end well."""
+    retry = runs.create_retry(by=by, run=runs.find_run(by=by, run_id=run), attended=False)
+    return describe_run_detail(by, retry)
+
+
+def cancel_run(by: Principal, run: str) -> RunDetailDocument:
+    """Ask for a run to stop: what has begun is finished, the rest is cancelled."""
+    runs.request_cancel(by=by, run=runs.find_run(by=by, run_id=run))
+    return show_run(by, run)

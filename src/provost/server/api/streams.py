@@ -1,0 +1,148 @@
+"""What is longer than one answer: a run's progress as it goes on, and exports."""
+
+import asyncio
+import csv
+import io
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from itertools import islice
+from typing import Annotated, Any, Final, Literal
+
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest, StreamingHttpResponse
+from ninja import NinjaAPI, Query
+from pydantic import Field
+
+from provost.core.documents import ProblemDocument, RecordDocument
+from provost.core.requests import Said
+from provost.core.rights import Principal
+from provost.server.api.authentication import AsyncToken
+from provost.server.api.describe import describe_entry, describe_record, describe_run_detail
+from provost.server.services import audit, runs
+from provost.server.services.runs import ALIVE
+
+_PAUSE: Final = 1.0
+_AT_ONCE: Final = 500
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_REFUSED: Final = {frozenset({400, 401, 403, 404, 422, 503}): ProblemDocument}
+
+
+class ExportQuery(Said):
+    """In which form."""
+
+    format: Annotated[Literal["csv", "json"], Field(description="json: one document a line")] = "csv"
+
+
+_TEXT: Final = {"schema": {"type": "string"}}
+_EVENT: Final = {
+    "schema": {
+        "type": "object",
+        "properties": {"event": {"type": "string", "enum": ["progress", "end"]}, "data": {"type": "string"}},
+        "required": ["data"],
+    }
+}
+
+
+def add_streams(api: NinjaAPI) -> None:
+    """Add the routes."""
+    routes: list[tuple[str, Callable[..., Any], str, dict[str, Any]]] = [
+        ("/runs/{run}/events", watch_run, "runs", {"text/event-stream": _EVENT}),
+        ("/runs/{run}/export", export_run, "runs", {"text/csv": _TEXT, "application/x-ndjson": _TEXT}),
+        ("/audit/export", export_audit, "audit", {"application/x-ndjson": _TEXT}),
+    ]
+    for path, view, room, media in routes:
+        summary, _, rest = (view.__doc__ or "").partition("\n")
+        api.default_router.add_api_operation(
+            path,
+            ["GET"],
+            view,
+            auth=AsyncToken(),
+            response=_REFUSED,
+            operation_id=view.__name__,
+            summary=summary,
+            description=rest.strip() or None,
+            tags=[room],
+            openapi_extra={"responses": {200: {"description": "OK", "content": media}}},
+        )
+
+
+async def watch_run(request: HttpRequest, run: str) -> StreamingHttpResponse:
+    """Tell how far a run is, as server-sent events, until it is over.
+
+    Each `progress` event is the run as `GET /runs/{run}` has it, sent when it changed; the last one is `end`.
+    """
+    by: Principal = request.auth  # type: ignore[attr-defined]  # ninja's
+    first = await _look(by, run)
+    return _stream(_tell_progress(by, run, first), "text/event-stream")
+
+
+async def export_run(request: HttpRequest, run: str, query: Query[ExportQuery]) -> StreamingHttpResponse:
+    """Export all records of a run, as CSV or as a JSON document a line."""
+    by: Principal = request.auth  # type: ignore[attr-defined]  # ninja's
+    found = await sync_to_async(runs.find_run)(by=by, run_id=run)
+    records = map(describe_record, runs.export_records(by=by, run=found))
+    if query.format == "json":
+        response = _stream(_batch(f"{one.model_dump_json()}\n" for one in records), "application/x-ndjson")
+    else:
+        response = _stream(_batch(write_csv(records)), "text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="run-{found.id}.{query.format}"'
+    return response
+
+
+async def export_audit(request: HttpRequest) -> StreamingHttpResponse:
+    """Export the whole audit trail, the oldest entry first, a JSON document a line."""
+    by: Principal = request.auth  # type: ignore[attr-defined]  # ninja's
+    entries = await sync_to_async(audit.export_entries)(by=by)
+    lines = (f"{describe_entry(entry).model_dump_json()}\n" for entry in entries)
+    return _stream(_batch(lines), "application/x-ndjson")
+
+
+def write_csv(records: Iterable[RecordDocument]) -> Iterator[str]:
+    """Yield records as CSV (RFC 4180). What a spreadsheet would take for a formula gets a quote before it."""
+    yield _write_row(list(RecordDocument.model_fields))
+    for record in records:
+        yield _write_row(["" if value is None else str(value) for value in record.model_dump().values()])
+
+
+def _write_row(cells: Iterable[str]) -> str:
+    line = io.StringIO()
+    csv.writer(line).writerow([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells])
+    return line.getvalue()
+
+
+def _look_now(by: Principal, run: str) -> tuple[str, bool]:
+    found = runs.find_run(by=by, run_id=run)
+    return describe_run_detail(by, found).model_dump_json(), found.state not in ALIVE
+
+
+_look = sync_to_async(_look_now)
+
+
+async def _tell_progress(by: Principal, run: str, first: tuple[str, bool]) -> AsyncIterator[str]:
+    document, is_over = first
+    sent = ""
+    quiet = 0
+    while True:
+        if is_over:
+            yield f"event: end\ndata: {document}\n\n"
+            return
+        if document != sent:
+            yield f"event: progress\ndata: {document}\n\n"
+            sent, quiet = document, 0
+        elif (quiet := quiet + 1) % 15 == 0:  # proxies close what is silent for long
+            yield ": still here\n\n"
+        await asyncio.sleep(_PAUSE)
+        document, is_over = await _look(by, run)
+
+
+async def _batch(lines: Iterator[str]) -> AsyncIterator[str]:
+    """Yield lines, many at once, taking them where the database may be worked with."""
+    take = sync_to_async(lambda: "".join(islice(lines, _AT_ONCE)))
+    while text := await take():
+        yield text
+
+
+def _stream(parts: AsyncIterator[str], media_type: str) -> StreamingHttpResponse:
+    response = StreamingHttpResponse(parts, content_type=media_type)
+    response["Cache-Control"] = "no-store"
+    response["X-Accel-Buffering"] = "no"  # nginx would keep events back
+    return response

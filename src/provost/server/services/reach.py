@@ -1,0 +1,58 @@
+"""What of the inventory somebody reaches, as queries and as checks."""
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet
+
+from provost.core.errors import Forbidden
+from provost.core.rights import Principal, Reach, Right
+from provost.server.models import Asset, Node
+from provost.server.services.chunks import split
+
+M = TypeVar("M", bound=Model)
+
+
+def limit(rows: QuerySet[M], reach: Reach, *, asset: str = "pk") -> QuerySet[M]:
+    """Keep the rows whose asset (`asset` names its id in them) lies in a node within reach."""
+    if reach.everywhere:
+        return rows
+    return rows.filter(
+        Exists(Asset.nodes.through.objects.filter(within(reach, "node__"), asset_id=OuterRef(asset)))
+    )
+
+
+def within(reach: Reach, node: str = "") -> Q:
+    """Return what tells nodes within reach: `node` is the way to the node, with its underscores."""
+    if reach.everywhere:
+        return Q()
+    found = Q(pk__in=[])
+    for top in sorted(reach.nodes):
+        found |= Q(**{f"{node}path__startswith": top})
+    return found
+
+
+def check_assets(by: Principal, right: Right, assets: Iterable[Asset], *, what: str) -> None:
+    """Make sure that a right extends to every one of these assets.
+
+    Raises:
+        Forbidden: it does not; the message names one of them.
+    """
+    reach = by.require(right, what=what)
+    if reach.everywhere:
+        return
+    for chunk in split(assets):
+        ids = {asset.id for asset in chunk}
+        covered = set(limit(Asset.objects.filter(id__in=ids), reach).values_list("id", flat=True))
+        if left := next((asset for asset in chunk if asset.id not in covered), None):
+            raise Forbidden(f"{by.name} may not {what}: {left} is out of reach for that.")
+
+
+def check_node(by: Principal, right: Right, node: Node, *, what: str) -> None:
+    """Make sure that a right extends to a node and all that is below it.
+
+    Raises:
+        Forbidden: it does not.
+    """
+    if not by.require(right, what=what).covers(node.path):
+        raise Forbidden(f"{by.name} may not {what}: {node} is out of reach for that.")

@@ -1,0 +1,225 @@
+"""Users: who may use Provost, and what they are granted."""
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from secrets import token_urlsafe
+from typing import Any, Final
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import transaction
+
+from provost.core.errors import Conflict, Forbidden, Refused
+from provost.core.rights import Face, Granted, Principal, Right, Role
+from provost.core.secrets import Password
+from provost.server.models import Grant, Setup, User
+from provost.server.services import audit
+from provost.server.services.names import check_name, check_version, describe_missing
+from provost.server.services.nodes import find_node
+
+_LONGEST: Final = 150
+
+
+@dataclass(frozen=True, slots=True)
+class UserFields:
+    """What is said of a user. None: as it is, or as usual for a new one; grants name nodes by their paths."""
+
+    email: str | None = None
+    password: Password | None = None
+    active: bool | None = None
+    grants: tuple[Granted, ...] | None = None
+
+
+def add_user(*, by: Principal, username: str, fields: UserFields) -> User:
+    """Add a user. Without a password they cannot sign in, and may have tokens.
+
+    Raises:
+        Refused: a field cannot be used.
+        Conflict: the username is taken.
+        NotFound: a grant is for a node that is not there.
+        Forbidden: the caller may not administer everything.
+    """
+    by.require_everywhere(Right.ADMINISTER, what="manage users")
+    with transaction.atomic():
+        return _add(by, username, fields)
+
+
+def _add(by: Principal, username: str, fields: UserFields) -> User:
+    check_name("a user", username)
+    if len(username) > _LONGEST:
+        raise Refused(f"The name of a user has 1 to {_LONGEST} characters.", code="name_refused")
+    if User.objects.filter(username=username).exists():
+        raise Conflict(f"There is a user {username} already.", code="user_exists")
+    user = User(username=username)
+    user.set_unusable_password()
+    changes = _fill(user, fields)
+    user.save()
+    changes |= _give(by, user, fields.grants)
+    audit.write(by=by, action="user.add", subject=f"user {user}", details=changes)
+    return user
+
+
+def edit_user(*, by: Principal, username: str, fields: UserFields, version: int | None = None) -> User:
+    """Change what is given of a user. Their own e-mail address and password anybody may change.
+
+    Raises:
+        NotFound: there is no such user, or no node of a grant.
+        Refused: a field cannot be used.
+        Conflict: nobody would be left to administer; or it is not the `version` that was seen.
+        Forbidden: the caller may not administer everything.
+    """
+    own = username == by.name and by.user_id is not None and not by.token
+    if not own or fields.active is not None or fields.grants is not None:
+        by.require_everywhere(Right.ADMINISTER, what="manage users")
+    with transaction.atomic():
+        user = find_user(by=by, username=username, lock=True)
+        check_version(user, version)
+        changes = _fill(user, fields)
+        user.version += 1
+        user.save()
+        changes |= _give(by, user, fields.grants)
+        _check_administered()
+        audit.write(by=by, action="user.edit", subject=f"user {user}", details=changes)
+    return user
+
+
+def remove_user(*, by: Principal, username: str, version: int | None = None) -> None:
+    """Remove a user with their grants and tokens. What they did stays in the audit trail.
+
+    Raises:
+        NotFound: there is no such user.
+        Conflict: nobody would be left to administer; or it is not the `version` that was seen.
+        Forbidden: the caller may not administer everything.
+    """
+    by.require_everywhere(Right.ADMINISTER, what="manage users")
+    with transaction.atomic():
+        user = find_user(by=by, username=username, lock=True)
+        check_version(user, version)
+        user.delete()
+        _check_administered()
+        audit.write(by=by, action="user.remove", subject=f"user {username}")
+
+
+def find_user(*, by: Principal, username: str, lock: bool = False) -> User:
+    """Return a user: any for who administers everything, else the caller alone.
+
+    Raises:
+        NotFound: there is none that the caller sees.
+    """
+    users = User.objects.select_for_update() if lock else User.objects.all()
+    if not by.reach(Right.ADMINISTER).everywhere:
+        users = users.filter(id=by.user_id or 0)
+    if (user := users.filter(username=username).first()) is None:
+        known = [one.username for one in list_users(by=by)]
+        raise describe_missing("user", [username], known, code="user_not_found")
+    return user
+
+
+def list_users(*, by: Principal) -> list[User]:
+    """List users by name: all for who administers everything, else the caller alone."""
+    users = User.objects.prefetch_related("grants__node")
+    if not by.reach(Right.ADMINISTER).everywhere:
+        users = users.filter(id=by.user_id or 0)
+    return list(users)
+
+
+def make_principal(
+    *, user: User, face: Face, limit: frozenset[Right] = frozenset(Right), **where: str
+) -> Principal:
+    """Return a user as one who calls services; `where` are the fields of a Principal that say from where."""
+    grants = tuple(
+        Granted(Role(grant.role), grant.node.path if grant.node else None, grant.reveal)
+        for grant in Grant.objects.filter(user=user).select_related("node")
+    )
+    return Principal(user.username, face, grants, limit, user_id=user.id, **where)
+
+
+def prepare_setup() -> str | None:
+    """Return a new token for making the first administrator, while there is no user; the one before is void."""
+    if User.objects.exists():
+        return None
+    token = token_urlsafe(24)
+    Setup.objects.update_or_create(id=1, defaults={"digest": sha256(token.encode()).hexdigest()})
+    return token
+
+
+def set_up(*, token: str, username: str, password: Password | None, source: str, request_id: str) -> User:
+    """Make the first administrator, who may reveal secrets as well. The token is void from then on.
+
+    Raises:
+        Forbidden: `setup_refused`, the token is not the one that was given out, or there are users already.
+        Refused: a field cannot be used.
+    """
+    refused = Forbidden("This setup token is not valid, or was used already.", code="setup_refused")
+    with transaction.atomic():
+        setup = Setup.objects.select_for_update().first()
+        digest = sha256(token.encode()).hexdigest()
+        if setup is None or not hmac.compare_digest(setup.digest, digest) or User.objects.exists():
+            raise refused
+        by = Principal(
+            "setup", Face.API, (Granted(Role.ADMINISTRATOR, reveal=True),), source=source, request_id=request_id
+        )
+        everything = (Granted(Role.ADMINISTRATOR, reveal=True),)
+        user = _add(by, username, UserFields(password=password, grants=everything))
+        setup.delete()
+    return user
+
+
+def _fill(user: User, fields: UserFields) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    if fields.email is not None and fields.email != user.email:
+        try:
+            if fields.email:
+                validate_email(fields.email)
+        except ValidationError:
+            raise Refused(f"{fields.email!r} is not an e-mail address.", code="email_refused") from None
+        changes["email"] = [user.email, fields.email]
+        user.email = fields.email
+    if fields.active is not None and fields.active != user.is_active:
+        changes["active"] = [user.is_active, fields.active]
+        user.is_active = fields.active
+    if fields.password is not None:
+        try:
+            validate_password(fields.password.text, user)
+        except ValidationError as error:
+            raise Refused(" ".join(error.messages), code="password_refused") from None
+        user.set_password(fields.password.text)
+        changes["password"] = "changed"  # noqa: S105  # that it was, not what it is
+    return changes
+
+
+def _give(by: Principal, user: User, grants: Sequence[Granted] | None) -> dict[str, Any]:
+    """Replace a user's grants, and return what the audit trail is told of it."""
+    if grants is None:
+        return {}
+    if len({(grant.role, grant.node) for grant in grants}) < len(grants):
+        raise Refused("A role is granted twice in the same node.", code="grant_refused")
+    before = [_tell(grant) for grant in user.grants.select_related("node")]
+    user.grants.all().delete()
+    made = Grant.objects.bulk_create(
+        Grant(
+            user=user,
+            role=grant.role,
+            node=None if grant.node is None else find_node(by=by, path=grant.node),
+            reveal=grant.reveal,
+        )
+        for grant in grants
+    )
+    return {"grants": [before, [_tell(grant) for grant in made]]}
+
+
+def _tell(grant: Grant) -> dict[str, Any]:
+    return {"role": grant.role, "node": grant.node and grant.node.full_path, "reveal": grant.reveal}
+
+
+def _check_administered() -> None:
+    """Raise `Conflict` when nobody is left who administers everything."""
+    everywhere = Grant.objects.filter(role=Role.ADMINISTRATOR, node=None, user__is_active=True)
+    if not everywhere.exists():
+        raise Conflict(
+            "Nobody would be left to administer everything: make another administrator first.",
+            code="last_administrator",
+        )
