@@ -22,12 +22,12 @@ from provost.config.environment import Environment
 from provost.config.listening import load_certificate, name_address
 from provost.config.start import install, is_there, start
 from provost.core.errors import UsageError
-from provost.server.services import keyring, vitals
+from provost.server.services import keyring, users, vitals
 from provost.server.web.gate import Gate
 
 logger = logging.getLogger(__name__)
 
-_REQUEST_PATIENCE: Final = 15
+_REQUEST_PATIENCE: Final = 10
 _RUN_PATIENCE: Final = 60
 
 
@@ -47,7 +47,7 @@ def make_ready() -> None:
 
 def run_server(environment: Environment, tls: ssl.SSLContext | None, listener: socket) -> None:
     """Serve on `listener` until a signal says to stop."""
-    setup = _prepare_setup()
+    setup = users.prepare_setup()
     connections.close_all()
 
     def announce() -> None:
@@ -98,14 +98,6 @@ def _start_worker(environment: Environment) -> Any:
     worker.start()
     vitals.watch(worker)
     return worker
-
-
-def _prepare_setup() -> str | None:
-    """Return the token that the first user is made with, while there is none."""
-    if find_spec("provost.server.services.users") is None:
-        return None
-    token: str | None = import_module("provost.server.services.users").prepare_setup()
-    return token
 
 
 class _Server(uvicorn.Server):
