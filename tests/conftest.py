@@ -1,10 +1,13 @@
-"""The lab's fixtures, for tests of every kind."""
+"""The fixtures of the lab, and a PostgreSQL, for tests of every kind."""
 
 import os
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -79,3 +82,43 @@ def busybox() -> Path:
 def busybox_host(lab_hosts: LabHosts, busybox: Path) -> Host:
     """A new host with BusyBox's tools alone."""
     return lab_hosts(1, busybox=busybox)[0]
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """A PostgreSQL of its own, reached by a socket in its folder. Gives the URL but for the database."""
+    servers = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    if not servers:
+        do_without("PostgreSQL's server is not installed (Debian: apt-get install postgresql)")
+    programs = servers[-1].parent
+    folder = Path(tempfile.mkdtemp(prefix="provost-postgresql-"))
+    data = folder / "data"
+    as_postgres: list[str] = []
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+        shutil.chown(folder, "postgres")
+        as_postgres = ["runuser", "-u", "postgres", "--"]
+    options = f"-k {folder} -c listen_addresses= -c fsync=off"
+
+    def run(*words: str) -> None:
+        subprocess.run([*as_postgres, *words], check=True, stdout=subprocess.DEVNULL, cwd=folder)
+
+    try:
+        run(str(programs / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N")
+        pg_ctl = str(programs / "pg_ctl")
+        run(pg_ctl, "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
+        try:
+            yield f"postgresql://postgres@{str(folder).replace('/', '%2F')}/"
+        finally:
+            run(pg_ctl, "-D", str(data), "-w", "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder)
+
+
+def make_database(postgresql: str, template: str = "template1") -> str:
+    """Make a database on the PostgreSQL of `postgresql`, and return its URL."""
+    import psycopg
+
+    name = f"provost_{uuid4().hex}"
+    with psycopg.connect(f"{postgresql}postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    return postgresql + name

@@ -5,58 +5,19 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from uuid import uuid4
 
+import httpx
 import pytest
+from tests.conftest import make_database
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--database", choices=["sqlite", "postgresql"], default="sqlite")
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[str]:
-    """A PostgreSQL of its own, reached by a socket in its folder. Gives the URL but for the database."""
-    servers = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-    if not servers:
-        reason = "PostgreSQL's server is not installed (Debian: apt-get install postgresql)"
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
-    programs = servers[-1].parent
-    folder = Path(tempfile.mkdtemp(prefix="provost-postgresql-"))
-    data = folder / "data"
-    as_postgres: list[str] = []
-    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-        shutil.chown(folder, "postgres")
-        as_postgres = ["runuser", "-u", "postgres", "--"]
-    options = f"-k {folder} -c listen_addresses= -c fsync=off"
-
-    def run(*words: str) -> None:
-        subprocess.run([*as_postgres, *words], check=True, stdout=subprocess.DEVNULL, cwd=folder)
-
-    try:
-        run(str(programs / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N")
-        pg_ctl = str(programs / "pg_ctl")
-        run(pg_ctl, "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
-        try:
-            yield f"postgresql://postgres@{str(folder).replace('/', '%2F')}/"
-        finally:
-            run(pg_ctl, "-D", str(data), "-w", "-m", "immediate", "stop")
-    finally:
-        shutil.rmtree(folder)
-
-
-def _make_database(postgresql: str, template: str = "template1") -> str:
-    import psycopg
-
-    name = f"provost_{uuid4().hex}"
-    with psycopg.connect(f"{postgresql}postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-    return postgresql + name
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +31,7 @@ def _server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         for name in ("PROVOST_DATABASE_URL", "PROVOST_MASTER_KEY_FILE"):
             patch.delenv(name, raising=False)
         if request.config.getoption("database", default="sqlite") == "postgresql":
-            patch.setenv("PROVOST_DATABASE_URL", _make_database(request.getfixturevalue("postgresql")))
+            patch.setenv("PROVOST_DATABASE_URL", make_database(request.getfixturevalue("postgresql")))
         import django
 
         django.setup()
@@ -130,7 +91,7 @@ def _template(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     """The environment of a Provost with one asset, to be copied: making it takes a second."""
     url = None
     if request.config.getoption("database", default="sqlite") == "postgresql":
-        url = _make_database(request.getfixturevalue("postgresql"))
+        url = make_database(request.getfixturevalue("postgresql"))
     environment = _make_environment(tmp_path_factory.mktemp("template") / "home", url)
     provost = _prepare_program(environment)
     provost("init")
@@ -143,7 +104,7 @@ def environment(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str
     """What `provost` finds in its environment: a data folder of its own, before `provost init`."""
     url = None
     if request.config.getoption("database", default="sqlite") == "postgresql":
-        url = _make_database(request.getfixturevalue("postgresql"))
+        url = make_database(request.getfixturevalue("postgresql"))
     return _make_environment(tmp_path / "home", url)
 
 
@@ -158,7 +119,7 @@ def ready(request: pytest.FixtureRequest, _template: dict[str, str], environment
     """The real program, with one asset: web1, in /prod/web."""
     shutil.copytree(_template["PROVOST_HOME"], environment["PROVOST_HOME"])
     if url := _template.get("PROVOST_DATABASE_URL"):
-        environment["PROVOST_DATABASE_URL"] = _make_database(
+        environment["PROVOST_DATABASE_URL"] = make_database(
             request.getfixturevalue("postgresql"), template=url.rpartition("/")[2]
         )
     return _prepare_program(environment)
@@ -187,13 +148,12 @@ class Server:
 Serve = Callable[..., Server]
 
 
-@pytest.fixture
-def serve(environment: dict[str, str], tmp_path: Path) -> Iterator[Serve]:
-    """A function that starts the real server on a free port; it ends with the test."""
+@contextmanager
+def _run_servers(environment: dict[str, str], folder: Path) -> Iterator[Serve]:
     started: list[subprocess.Popen[str]] = []
 
     def start(*words: str, **variables: str) -> Server:
-        log_file = tmp_path / f"log{len(started)}"
+        log_file = folder / f"log{len(started)}"
         with log_file.open("w") as log:
             process = subprocess.Popen(
                 [Path(sys.executable).with_name("provost"), "serve", "--port", "0", *words],
@@ -211,9 +171,46 @@ def serve(environment: dict[str, str], tmp_path: Path) -> Iterator[Serve]:
                 return Server(process, line.split()[-1], told, log_file)
         pytest.fail(f"exit status {process.wait()}\n{told}\n{log_file.read_text()}")
 
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
-        if process.stdout:
-            process.stdout.close()
+    try:
+        yield start
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+            if process.stdout:
+                process.stdout.close()
+
+
+@pytest.fixture
+def serve(environment: dict[str, str], tmp_path: Path) -> Iterator[Serve]:
+    """A function that starts the real server on a free port; it ends with the test."""
+    with _run_servers(environment, tmp_path) as start:
+        yield start
+
+
+@dataclass(frozen=True)
+class Api:
+    """The API of a real server, and a token of its first administrator."""
+
+    server: Server
+    token: str
+
+    def connect(self, token: str | None = None) -> httpx.Client:
+        """Return a client that sends a token: the first administrator's, or the one given ("": none)."""
+        token = self.token if token is None else token
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return httpx.Client(base_url=f"{self.server.url}/api/v1/", headers=headers, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """The API of a server that all tests of a module share."""
+    url = None
+    if request.config.getoption("database", default="sqlite") == "postgresql":
+        url = _make_database(request.getfixturevalue("postgresql"))
+    folder = tmp_path_factory.mktemp("api")
+    with _run_servers(_make_environment(folder / "home", url), folder) as start:
+        server = start()
+        setup_token = server.told.splitlines()[0].split()[-1]
+        answer = httpx.post(f"{server.url}/api/v1/setup", json={"setup_token": setup_token, "username": "ada"})
+        yield Api(server, answer.raise_for_status().json()["token"])

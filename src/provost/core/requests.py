@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from provost.core.model import Become, SecretType
 from provost.core.push import PushSpec
@@ -11,6 +11,16 @@ from provost.core.rights import Right, Role
 Text = Annotated[str, Field(max_length=2000)]
 Name = Annotated[str, Field(max_length=255)]
 Many = Field(default=(), max_length=100_000)
+
+
+def _refuse_numbers(given: Any) -> Any:
+    """A number, or a text of one, is no instant: seconds and milliseconds are too easily confused."""
+    if isinstance(given, int | float) or (isinstance(given, str) and "-" not in given[1:]):
+        raise ValueError("an instant is written like 2026-01-31T12:00:00Z")
+    return given
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_refuse_numbers)]
 
 
 class Said(BaseModel):
@@ -163,7 +173,7 @@ class ScheduleBody(Said):
     cron: Name | None = None
     zone: Name = "UTC"
     window: Name | None = None
-    since: AwareDatetime | None = None
+    since: Instant | None = None
 
 
 class TaskBody(Said):
@@ -249,8 +259,8 @@ class AuditQuery(PageQuery):
     who: Name | None = None
     action: Annotated[str, Field(max_length=50)] | None = None
     subject: Annotated[str, Field(max_length=600)] | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Instant | None = None
+    until: Instant | None = None
 
 
 class ProofQuery(Said):

@@ -71,9 +71,8 @@ def _tell_stranger(_request: HttpRequest, _error: AuthenticationError) -> HttpRe
 
 def _tell_unreadable(_request: HttpRequest, error: HttpError) -> HttpResponse:
     if error.status_code == 400:  # noqa: PLR2004  # ninja's: the body is no JSON
-        return make_problem(
-            400, "body_unreadable", "Cannot be read", "The body is not the JSON that is wanted."
-        )
+        detail = "The body is no JSON, names a field twice, or holds a character that no text has."
+        return make_problem(400, "body_unreadable", "Cannot be read", detail)
     return make_problem(error.status_code, "refused", "Refused", str(error))
 
 

@@ -223,8 +223,7 @@ class _Work:
             finally:
                 for heart in hearts:
                     heart.cancel()
-                    with suppress(asyncio.CancelledError):
-                        await heart
+                await asyncio.gather(*hearts, return_exceptions=True)
             if self._lost:
                 raise self._lost
 

@@ -1,0 +1,27 @@
+"""A server without faces: Provost's worker alone. It says `ready`; SIGTERM ends it in good order."""
+
+import logging
+import signal
+import sys
+import threading
+
+from provost.config.start import start
+
+
+def main() -> None:
+    """Work until SIGTERM; the exit status is 0 when all ended in good order."""
+    from provost.worker.worker import Worker
+
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    worker = Worker()
+    worker.start()
+    print("ready", flush=True)  # noqa: T201  # whoever started it waits for this
+    ended.wait()
+    sys.exit(not worker.stop(60))
+
+
+if __name__ == "__main__":
+    start()
+    main()

@@ -1,0 +1,16 @@
+"""Write down a push that nobody attends to, and print its run's id.
+
+usage: queue_push.py SPEC     a PushSpec as JSON
+"""
+
+import sys
+
+from provost.config.start import start
+
+start()
+
+from provost.core.push import PushSpec  # noqa: E402  # Django is set up now
+from provost.server.services.runs import create_push  # noqa: E402
+
+run = create_push(spec=PushSpec.model_validate_json(sys.argv[1]), specified=None, attended=False)
+sys.stdout.write(f"{run.id}\n")
