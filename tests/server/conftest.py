@@ -207,7 +207,7 @@ def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     """The API of a server that all tests of a module share."""
     url = None
     if request.config.getoption("database", default="sqlite") == "postgresql":
-        url = _make_database(request.getfixturevalue("postgresql"))
+        url = make_database(request.getfixturevalue("postgresql"))
     folder = tmp_path_factory.mktemp("api")
     with _run_servers(_make_environment(folder / "home", url), folder) as start:
         server = start()

@@ -7,11 +7,9 @@ import signal
 import ssl
 import sys
 from collections.abc import Callable, Iterator
-from importlib import import_module
-from importlib.util import find_spec
 from socket import socket
 from types import FrameType
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
 from django.db import connection, connections
@@ -24,6 +22,7 @@ from provost.config.start import install, is_there, start
 from provost.core.errors import UsageError
 from provost.server.services import keyring, users, vitals
 from provost.server.web.gate import Gate
+from provost.worker.worker import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -60,12 +59,14 @@ def run_server(environment: Environment, tls: ssl.SSLContext | None, listener: s
 
     server = _Server(_configure(application, tls), application, announce)
     server.obey_signals(environment, tls)
-    worker = _start_worker(environment)
+    worker = Worker(runs=environment.worker_runs, retention_days=environment.run_retention_days)
+    vitals.watch(worker)
+    worker.start()
     try:
         server.run([listener])
     finally:
-        if worker is not None:
-            worker.stop(patience=_RUN_PATIENCE)
+        if not worker.stop(patience=_RUN_PATIENCE):
+            logger.warning("The worker did not end in time. Its runs are taken up when their leases end.")
         connections.close_all()
         if hasattr(connection, "close_pool"):  # PostgreSQL's
             connection.close_pool()
@@ -85,19 +86,6 @@ def _configure(application: Gate, tls: ssl.SSLContext | None) -> uvicorn.Config:
         ssl_context_factory=None if tls is None else lambda _config, _default: tls,
         timeout_graceful_shutdown=_REQUEST_PATIENCE,
     )
-
-
-def _start_worker(environment: Environment) -> Any:
-    """Start working runs off, in a thread of its own."""
-    if find_spec("provost.worker") is None:
-        logger.warning("This build has no worker: it works no run off.")
-        return None
-    worker = import_module("provost.worker").Worker(
-        runs=environment.worker_runs, retention_days=environment.run_retention_days
-    )
-    worker.start()
-    vitals.watch(worker)
-    return worker
 
 
 class _Server(uvicorn.Server):
