@@ -17,6 +17,8 @@ from provost.server.services.chunks import split
 
 LEASE: Final = timedelta(seconds=60)
 
+_PARTS: Final = 5
+
 
 @cache
 def name_owner() -> str:
@@ -26,7 +28,10 @@ def name_owner() -> str:
 
 def is_gone(owner: str) -> bool:
     """Tell whether an owner has certainly ended. Of another machine's process nothing is known."""
-    machine, boot, namespace, process, started = owner.split("/")
+    parts = owner.split("/")
+    if len(parts) != _PARTS:
+        return False
+    machine, boot, namespace, process, started = parts
     here = _name_place()
     if (machine, boot, namespace) == here:
         return _read_start(int(process)) != started
