@@ -104,12 +104,12 @@ def test_route_never_comes_back() -> None:
     second = add_asset("second", via="first")
     third = add_asset("third", via="second")
     with pytest.raises(Refused, match="first via third via second via first") as caught:
-        assets.set_via(gateways={first: third})
+        assets.set_via(by=BY, gateways={first: third})
     assert caught.value.code == "via_loop"
     with pytest.raises(Refused):
-        assets.set_via(gateways={first: first})
+        assets.set_via(by=BY, gateways={first: first})
     assert Asset.objects.get(id=first).via is None
-    assets.set_via(gateways={second: None, first: third})
+    assets.set_via(by=BY, gateways={second: None, first: third})
     assert Asset.objects.get(id=first).via_id == third
 
 

@@ -25,5 +25,5 @@ class PushSpec(BaseModel):
     parameters: dict[str, str] = {}
     verify: bool = True
     concurrency: int = Field(50, ge=1, le=1000)
-    connect_timeout: float = Field(20.0, gt=0)
-    command_timeout: float = Field(60.0, gt=0)
+    connect_timeout: float = Field(20.0, gt=0, le=86_400)
+    command_timeout: float = Field(60.0, gt=0, le=86_400)
