@@ -44,6 +44,7 @@ def add_asset(*, by: Principal, fields: AssetFields) -> Asset:
         Conflict: the name is taken.
         Forbidden: the caller may not work in one of the nodes, or on the gateway; without a node, everywhere.
     """
+    by.require(Right.OPERATE, what="add assets")
     fields = check_asset(fields)
     check_homeless(by, fields)
     with transaction.atomic():

@@ -48,6 +48,7 @@ def create_task(*, by: Principal, fields: TaskFields, specified: Secret | None) 
         Forbidden: the caller may not push to one of its assets or nodes.
         VaultError: the specified secret could not be stored.
     """
+    by.require(Right.OPERATE, what="save tasks")
     with transaction.atomic():
         task = _save(by, Task(), fields, specified)
         audit.write(by=by, action="task.create", subject=f"task {task}", details=_tell(fields))
