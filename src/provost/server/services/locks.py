@@ -20,8 +20,6 @@ LEASE: Final = timedelta(seconds=30)
 
 _PARTS: Final = 5
 
-_PARTS: Final = 5
-
 
 @cache
 def name_owner() -> str:
