@@ -2,11 +2,9 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import ClassVar
 
 import httpx
 import pytest
-from tests.conftest import make_database
+from tests.conftest import Serve, Server, make_database, run_servers
 
 from provost.core.model import SecretType
 from provost.core.push import PushSpec
@@ -182,66 +180,10 @@ def ready(request: pytest.FixtureRequest, _template: dict[str, str], environment
     return _prepare_program(environment)
 
 
-@dataclass(frozen=True)
-class Server:
-    """A real `provost serve`. `told` is what it wrote to standard output until it was ready."""
-
-    process: subprocess.Popen[str]
-    url: str
-    told: str
-    log_file: Path
-
-    @property
-    def log(self) -> str:
-        """What it has written to standard error."""
-        return self.log_file.read_text()
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        """Send it a signal, and return its exit status."""
-        self.process.send_signal(number)
-        return self.process.wait(60)
-
-
-Serve = Callable[..., Server]
-
-
-@contextmanager
-def _run_servers(environment: dict[str, str], folder: Path) -> Iterator[Serve]:
-    started: list[subprocess.Popen[str]] = []
-
-    def start(*words: str, **variables: str) -> Server:
-        log_file = folder / f"log{len(started)}"
-        with log_file.open("w") as log:
-            process = subprocess.Popen(
-                [Path(sys.executable).with_name("provost"), "serve", "--port", "0", *words],
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                env=environment | variables,
-            )
-        started.append(process)
-        assert process.stdout
-        told = ""
-        for line in process.stdout:
-            told += line
-            if line.startswith("Provost listens on "):
-                return Server(process, line.split()[-1], told, log_file)
-        pytest.fail(f"exit status {process.wait()}\n{told}\n{log_file.read_text()}")
-
-    try:
-        yield start
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
-            if process.stdout:
-                process.stdout.close()
-
-
 @pytest.fixture
 def serve(environment: dict[str, str], tmp_path: Path) -> Iterator[Serve]:
     """A function that starts the real server on a free port; it ends with the test."""
-    with _run_servers(environment, tmp_path) as start:
+    with run_servers(environment, tmp_path) as start:
         yield start
 
 
@@ -266,7 +208,7 @@ def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     if request.config.getoption("database", default="sqlite") == "postgresql":
         url = make_database(request.getfixturevalue("postgresql"))
     folder = tmp_path_factory.mktemp("api")
-    with _run_servers(_make_environment(folder / "home", url), folder) as start:
+    with run_servers(_make_environment(folder / "home", url), folder) as start:
         server = start()
         setup_token = server.told.splitlines()[0].split()[-1]
         answer = httpx.post(f"{server.url}/api/v1/setup", json={"setup_token": setup_token, "username": "ada"})
