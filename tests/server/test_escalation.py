@@ -353,7 +353,7 @@ def test_limited_right_to_reveal(world: Any) -> None:
     from provost.server.api.accounts import reveal
 
     by = world.enter("rita", Granted(Role.AUDITOR), Granted(Role.AUDITOR, "/prod", reveal=True))
-    assert reveal(by, "root@inside1", said.RevealBody()).secret == "inside of root"
+    assert reveal(by, "root@inside1", said.RevealBody()).secret == "hush inside of root"
     with pytest.raises(Forbidden, match="outside1"):
         reveal(by, "root@outside1", said.RevealBody())
 
