@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -85,7 +86,7 @@ class World:
             assets.add_asset(by=by, fields=asset)
             for username in ("root", f"{place}-alice"):
                 account = AccountFields(username, asset.name, privileged=username == "root")
-                accounts.add_account(by=by, fields=account, secret=Password(f"{place} of {username}"))
+                accounts.add_account(by=by, fields=account, secret=Password(f"hush {place} of {username}"))
             spec = PushSpec(assets=(asset.name,), usernames=("bob",), secret_type=SecretType.PASSWORD)
             tasks.create_task(by=by, fields=tasks.TaskFields(f"{place}-task", spec), specified=None)
             over, waiting = (
@@ -115,6 +116,30 @@ def world(database: Path) -> World:
     """An inventory in three places, and ways to be somebody there."""
     del database
     return World()
+
+
+def compete(*contests: Callable[[], object]) -> None:
+    """Run functions at the same time, each in a thread with a database connection of its own."""
+    from django.db import connection
+
+    together = threading.Barrier(len(contests))
+    failures: list[BaseException] = []
+
+    def take_part(contest: Callable[[], object]) -> None:
+        try:
+            together.wait()
+            contest()
+        except BaseException as error:  # noqa: BLE001  # it is raised again in the test's own thread
+            failures.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=take_part, args=(contest,)) for contest in contests]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures, failures
 
 
 Provost = Callable[..., subprocess.CompletedProcess[str]]

@@ -1,105 +1,20 @@
 """Who may do what: tests/cases/rights.yaml, over every operation that there is."""
 
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel
+from tests.server.asked import ASKED, describe_push, find_run
 
 from provost.core import requests as said
 from provost.core.errors import Forbidden, NotFound, ProvostError
-from provost.core.model import SecretType
 from provost.core.operations import OPERATIONS, Operation
-from provost.core.push import PushSpec
 from provost.core.rights import Granted, Principal, Right, Role
 
 CASES = yaml.safe_load((Path(__file__).parents[1] / "cases" / "rights.yaml").read_text())
-TOPS = {"inside": "/prod", "outside": "/outside", "nowhere": "/nowhere"}
-NOWHERE = "00000000-0000-4000-8000-000000000000"
-
-
-def describe_push(place: str) -> PushSpec:
-    return PushSpec(assets=(f"{place}1",), usernames=("bob",), secret_type=SecretType.PASSWORD)
-
-
-def find_run(runs: dict[str, str], place: str) -> str:
-    return runs.get(place, NOWHERE)
-
-
-def secret() -> said.SecretBody:
-    return said.SecretBody(password=SecretStr("a new one"))
-
-
-# What each operation is given, besides the caller, about a place.
-ASKED: dict[str, Callable[[str, Any], dict[str, Any]]] = {
-    "who.tell_who": lambda *_: {},
-    "who.set_up": lambda *_: {"body": said.SetupBody(setup_token=SecretStr("guess"), username="mallory")},
-    "kinds.list_kinds": lambda *_: {},
-    "nodes.list_nodes": lambda *_: {},
-    "nodes.add_node": lambda place, _: {"body": said.NodeBody(path=f"{TOPS[place]}/new")},
-    "nodes.edit_node": lambda place, _: {"node": f"{TOPS[place][1:]}/web", "body": said.NodePatch(name="site")},
-    "nodes.remove_node": lambda place, _: {"node": f"{TOPS[place][1:]}/empty"},
-    "assets.list_assets": lambda *_: {"query": said.AssetQuery()},
-    "assets.add_asset": lambda place, _: {
-        "body": said.AssetBody(name="new1", kind="memory", address="new1", nodes=(f"{TOPS[place]}/web",))
-    },
-    "assets.show_asset": lambda place, _: {"name": f"{place}1"},
-    "assets.edit_asset": lambda place, _: {"name": f"{place}1", "body": said.AssetPatch(comment="new")},
-    "assets.remove_asset": lambda place, _: {"name": f"{place}1"},
-    "assets.trust_asset": lambda place, _: {"name": f"{place}1"},
-    "imports.import_inventory": lambda place, _: {
-        "body": said.ImportBody(
-            assets=(
-                said.ImportedAsset(name="new1", kind="memory", address="new1", nodes=(f"{TOPS[place]}/web",)),
-            )
-        )
-    },
-    "accounts.list_accounts": lambda *_: {"query": said.AccountQuery()},
-    "accounts.add_account": lambda place, _: {
-        "body": said.AccountBody(username="carol", asset=f"{place}1", secret=secret())
-    },
-    "accounts.list_history": lambda place, _: {"account": f"{place}-alice@{place}1"},
-    "accounts.reveal": lambda place, _: {"account": f"{place}-alice@{place}1", "body": said.RevealBody()},
-    "accounts.show_account": lambda place, _: {"account": f"{place}-alice@{place}1"},
-    "accounts.edit_account": lambda place, _: {
-        "account": f"{place}-alice@{place}1",
-        "body": said.AccountPatch(priority=3),
-    },
-    "accounts.remove_account": lambda place, _: {
-        "account": f"{place}-alice@{place}1",
-        "query": said.ForgetQuery(forget=True),
-    },
-    "runs.list_runs": lambda *_: {"query": said.RunQuery()},
-    "runs.push": lambda place, _: {"body": said.PushBody(spec=describe_push(place)), "key": "a key"},
-    "runs.show_run": lambda place, world: {"run": find_run(world.runs, place)},
-    "runs.list_records": lambda place, world: {
-        "run": find_run(world.runs, place),
-        "query": said.RecordQuery(),
-    },
-    "runs.retry_run": lambda place, world: {"run": find_run(world.over, place)},
-    "runs.cancel_run": lambda place, world: {"run": find_run(world.runs, place)},
-    "tasks.list_tasks": lambda *_: {"query": said.TaskQuery()},
-    "tasks.create_task": lambda place, _: {"body": said.TaskBody(name="new", spec=describe_push(place))},
-    "tasks.show_task": lambda place, _: {"name": f"{place}-task"},
-    "tasks.edit_task": lambda place, _: {"name": f"{place}-task", "body": said.TaskPatch(comment="new")},
-    "tasks.delete_task": lambda place, _: {"name": f"{place}-task"},
-    "tasks.run_task": lambda place, _: {"name": f"{place}-task"},
-    "tasks.list_times": lambda *_: {"body": said.ScheduleBody(every="1h")},
-    "users.list_users": lambda *_: {},
-    "users.add_user": lambda *_: {"body": said.UserBody(username="mallory")},
-    "users.show_user": lambda *_: {"name": "someone"},
-    "users.edit_user": lambda *_: {"name": "someone", "body": said.UserPatch(email="a@example.org")},
-    "users.remove_user": lambda *_: {"name": "someone"},
-    "tokens.list_tokens": lambda *_: {"query": said.TokenQuery()},
-    "tokens.create_token": lambda *_: {"body": said.TokenBody(name="new", days=1)},
-    "tokens.revoke_token": lambda *_: {"user": "someone", "name": "ci"},
-    "audit.list_entries": lambda *_: {"query": said.AuditQuery()},
-    "audit.verify": lambda *_: {"query": said.ProofQuery()},
-    "keys.rotate": lambda *_: {"body": said.KeyRotationBody()},
-}
 
 
 def make_callers(world: Any, *, reveal: bool) -> list[Principal]:

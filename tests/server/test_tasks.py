@@ -1,11 +1,11 @@
 """Saved tasks over the in-memory kind: what they keep, and that what is due starts exactly once."""
 
 import asyncio
-import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from tests.server.conftest import compete
 
 from provost.connectors import memory
 from provost.core.errors import NotFound, Refused, VaultError
@@ -389,30 +389,6 @@ def test_claims_are_limited_the_longest_due_first():
         create(f"age{age}", schedule=HOURLY, due=NOW - timedelta(minutes=age))
     assert [run.task.name for run in claim(limit=2)] == ["age3", "age2"]
     assert [run.task.name for run in claim(limit=2)] == ["age1"]
-
-
-def compete(*contests):
-    """Run functions at the same time, each in a thread with a database connection of its own."""
-    from django.db import connection
-
-    together = threading.Barrier(len(contests))
-    failures = []
-
-    def take_part(contest):
-        try:
-            together.wait()
-            contest()
-        except BaseException as error:  # noqa: BLE001  # it is raised again in the test's own thread
-            failures.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=take_part, args=(contest,)) for contest in contests]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failures, failures
 
 
 def test_many_claim_at_once_and_each_due_time_is_taken_once():

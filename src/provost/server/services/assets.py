@@ -121,7 +121,7 @@ def edit_asset(*, by: Principal, name: str, fields: AssetFields, version: int | 
         if "via" in changes:
             set_via(by=by, gateways={asset.id: find_gateway(by, fields.via).id if fields.via else None})
         audit.write(by=by, action="asset.edit", subject=f"asset {name}", details=changes)
-        return find_asset(by=by, name=fields.name)
+        return Asset.objects.select_related("via").prefetch_related("nodes").get(id=asset.id)
 
 
 def move_asset(by: Principal, asset: Asset, fields: AssetFields) -> None:

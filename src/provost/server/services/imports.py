@@ -177,14 +177,15 @@ def _plan_assets(
         else:
             before = AssetFields(name, _require(row, "kind"), _require(row, "address"))
         fields = check_asset(replace(before, **row.fields))
-        if fields.via and fields.via not in known and fields.via not in named:
+        rerouted = fields.via != before.via
+        if rerouted and fields.via and fields.via not in known and fields.via not in named:
             raise Refused(f"there is no asset {fields.via!r} to go through, neither here nor in the inventory.")
         planned[name] = _PlannedAsset(
             fields,
             before,
             existing,
             moved=existing is None or fields.nodes != before.nodes,
-            rerouted=fields.via != before.via,
+            rerouted=rerouted,
         )
 
     _collect(rows, plan, errors)
