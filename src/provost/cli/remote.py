@@ -138,9 +138,13 @@ def _send(server: Server, request: httpx.Request) -> httpx.Response:
     try:
         return _open(server).send(request)
     except httpx.ConnectError as error:
-        reason = _find_certificate_error(error)
-        if reason is None:
-            raise ServerAway(f"The server {host} cannot be reached: {error}.") from None
+        cause = _find_cause(error)
+        if not isinstance(cause, ssl.SSLError):
+            why = cause.strerror or "no connection"
+            raise ServerAway(f"The server {host} cannot be reached: {why}.") from None
+        reason = (
+            getattr(cause, "verify_message", None) or (cause.reason or "TLS failed").replace("_", " ").lower()
+        )
         raise ProvostError(
             f"The server {host} cannot be trusted: {reason}. The certificate of a private authority comes with "
             "--ca-file FILE.",
@@ -159,16 +163,12 @@ def _send(server: Server, request: httpx.Request) -> httpx.Response:
         ) from None
 
 
-def _find_certificate_error(error: BaseException) -> str | None:
-    """Return why a TLS connection failed; None: it failed for another reason."""
+def _find_cause(error: BaseException) -> OSError:
+    """Return the error of the system, or of TLS, that is behind one of httpx's."""
     cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return cause.verify_message
-        if isinstance(cause, ssl.SSLError):
-            return (cause.reason or "TLS failed").replace("_", " ").lower()
+    while cause is not None and not isinstance(cause, OSError):
         cause = cause.__cause__ or cause.__context__
-    return None
+    return cause or OSError()
 
 
 def _read(server: Server, operation: Operation[T], response: httpx.Response) -> T:
@@ -200,6 +200,11 @@ def _raise_problem(server: Server, response: httpx.Response) -> NoReturn:
         raise _doubt(server, response) from None
     if response.status_code in _AWAY:
         raise ServerAway(problem.detail, code=problem.code)
+    if response.status_code == httpx.codes.UNAUTHORIZED:
+        raise UsageError(
+            f"{server.url} does not take the token in {server.token_file}: it is wrong, expired or revoked.",
+            code=problem.code,
+        )
     kind = _ERRORS.get(response.status_code, UsageError if response.is_client_error else ProvostError)
     raise kind(problem.detail, code=problem.code)
 
