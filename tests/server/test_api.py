@@ -146,7 +146,7 @@ def test_a_run_is_worked_off_and_told_as_it_goes(client):
     over = json.loads(last.partition("data: ")[2])
     assert (over["state"], over["counts"]) == ("finished", {"failed": 1})
     records = client.get(f"runs/{run_id}/records", params={"status": "failed"}).json()["items"]
-    assert [(one["asset"], one["reason"]) for one in records] == [("web1", "unreachable")]
+    assert [(one["asset"], one["reason"]) for one in records] == [("web1", "connection_refused")]
     rows = list(csv.DictReader(io.StringIO(client.get(f"runs/{run_id}/export").text)))
     assert [(row["asset"], row["status"]) for row in rows] == [("web1", "failed")]
     lines = client.get(f"runs/{run_id}/export", params={"format": "json"}).text.splitlines()
