@@ -263,7 +263,7 @@ def test_the_api_does_what_its_document_says(api, client, tmp_path):
             "--phases",
             "coverage,fuzzing",
             "--max-examples",
-            "5",
+            "2",
             "--exclude-operation-id",
             "set_up",
             "--continue-on-failure",

@@ -1,5 +1,7 @@
 """What an operator asks for with a push: the part of it that may be written down, so never a secret."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from provost.core.keys import KeyAlgorithm
@@ -13,7 +15,7 @@ class PushSpec(BaseModel):
     `parameters` are those of the kinds pushed to; each goes to the kinds that know it.  Times in seconds.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     assets: tuple[str, ...] = ()
     nodes: tuple[str, ...] = ()
@@ -23,7 +25,7 @@ class PushSpec(BaseModel):
     rules: PasswordRules = PasswordRules()
     key_algorithm: KeyAlgorithm = KeyAlgorithm.ED25519
     parameters: dict[str, str] = {}
-    verify: bool = True
-    concurrency: int = Field(50, ge=1, le=1000)
-    connect_timeout: float = Field(20.0, gt=0)
-    command_timeout: float = Field(60.0, gt=0)
+    verify: Annotated[bool, Field(strict=True)] = True
+    concurrency: int = Field(50, strict=True, ge=1, le=1000)
+    connect_timeout: float = Field(20.0, gt=0, le=86_400)
+    command_timeout: float = Field(60.0, gt=0, le=86_400)

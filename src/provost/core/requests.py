@@ -10,6 +10,7 @@ from provost.core.rights import Right, Role
 
 Text = Annotated[str, Field(max_length=2000)]
 Name = Annotated[str, Field(max_length=255)]
+Flag = Annotated[bool, Field(strict=True)]
 Many = Field(default=(), max_length=100_000)
 
 
@@ -26,7 +27,7 @@ Instant = Annotated[AwareDatetime, BeforeValidator(_refuse_numbers)]
 class Said(BaseModel):
     """What somebody says. What is not known is refused, so that no misspelt field is lost."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class SecretBody(Said):
@@ -49,7 +50,7 @@ class AssetBody(Said):
     name: Name
     kind: Name
     address: Name
-    port: int | None = Field(None, ge=1, le=65535)
+    port: int | None = Field(None, strict=True, ge=1, le=65535)
     nodes: tuple[Text, ...] = Many
     via: Name | None = None
     options: dict[str, str] = {}
@@ -61,7 +62,7 @@ class AssetPatch(Said):
 
     name: Name | None = None
     address: Name | None = None
-    port: int | None = Field(None, ge=1, le=65535)
+    port: int | None = Field(None, strict=True, ge=1, le=65535)
     nodes: tuple[Text, ...] | None = None
     via: Name | None = None
     options: dict[str, str] | None = None
@@ -103,17 +104,17 @@ class AccountBody(Said):
     username: Name
     asset: Name
     secret: SecretBody
-    privileged: bool | None = None
-    priority: int | None = Field(None, ge=-(2**31), le=2**31 - 1)
+    privileged: Flag | None = None
+    priority: int | None = Field(None, strict=True, ge=-(2**31), le=2**31 - 1)
     become: Become | None = None
-    replace: bool = False
+    replace: Flag = False
 
 
 class AccountPatch(Said):
     """What is to change of an account; what is not given stays."""
 
-    privileged: bool | None = None
-    priority: int | None = Field(None, ge=-(2**31), le=2**31 - 1)
+    privileged: Flag | None = None
+    priority: int | None = Field(None, strict=True, ge=-(2**31), le=2**31 - 1)
     become: Become | None = None
 
 
@@ -132,7 +133,7 @@ class RevealBody(Said):
     """Which secret: the current one, or that of a `version`. The type is needed when it has several."""
 
     secret_type: SecretType | None = None
-    version: int | None = Field(None, ge=1, le=2**31 - 1)
+    version: int | None = Field(None, strict=True, ge=1, le=2**31 - 1)
 
 
 class ForgetQuery(Said):
@@ -146,7 +147,7 @@ class PushBody(Said):
 
     spec: PushSpec
     secret: SecretBody | None = None
-    dry_run: bool = False
+    dry_run: Flag = False
 
 
 class RunQuery(PageQuery):
@@ -182,7 +183,7 @@ class TaskBody(Said):
     name: Name
     spec: PushSpec
     schedule: ScheduleBody | None = None
-    active: bool = True
+    active: Flag = True
     comment: Text = ""
     secret: SecretBody | None = None
 
@@ -193,7 +194,7 @@ class TaskPatch(Said):
     name: Name | None = None
     spec: PushSpec | None = None
     schedule: ScheduleBody | None = None
-    active: bool | None = None
+    active: Flag | None = None
     comment: Text | None = None
     secret: SecretBody | None = None
 
@@ -209,7 +210,7 @@ class GrantBody(Said):
 
     role: Role
     node: Text | None = None
-    reveal: bool = False
+    reveal: Flag = False
 
 
 class UserBody(Said):
@@ -226,7 +227,7 @@ class UserPatch(Said):
 
     email: Annotated[str, Field(max_length=254)] | None = None
     password: SecretStr | None = Field(None, max_length=4096)
-    active: bool | None = None
+    active: Flag | None = None
     grants: tuple[GrantBody, ...] | None = Field(None, max_length=1000)
 
 
@@ -236,7 +237,7 @@ class TokenBody(Said):
     name: Annotated[str, Field(max_length=150)]
     user: Annotated[str, Field(max_length=150)] | None = None
     rights: frozenset[Right] | None = None
-    days: int = Field(90, ge=1, le=3650)
+    days: int = Field(90, strict=True, ge=1, le=3650)
 
 
 class TokenQuery(Said):
@@ -273,7 +274,7 @@ class ProofQuery(Said):
 class KeyRotationBody(Said):
     """With `master`, a new master key as well."""
 
-    master: bool = False
+    master: Flag = False
 
 
 class ImportedAccount(Said):
@@ -283,10 +284,10 @@ class ImportedAccount(Said):
     asset: Name
     password: SecretStr | None = Field(None, max_length=4096)
     key: SecretStr | None = Field(None, max_length=65536)
-    privileged: bool | None = None
-    priority: int | None = Field(None, ge=-(2**31), le=2**31 - 1)
+    privileged: Flag | None = None
+    priority: int | None = Field(None, strict=True, ge=-(2**31), le=2**31 - 1)
     become: Become | None = None
-    replace: bool | None = None
+    replace: Flag | None = None
 
 
 class ImportedAsset(Said):
@@ -295,7 +296,7 @@ class ImportedAsset(Said):
     name: Name
     kind: Name | None = None
     address: Name | None = None
-    port: int | None = Field(None, ge=1, le=65535)
+    port: int | None = Field(None, strict=True, ge=1, le=65535)
     nodes: tuple[Text, ...] | None = None
     via: Name | None = None
     options: dict[str, str] | None = None

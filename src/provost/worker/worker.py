@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from provost.core.errors import LeaseLost
 from provost.engine import Event
 from provost.server.models import Run
+from provost.server.services import context
 from provost.server.services.clerk import Clerk, open_clerk
 from provost.server.services.execution import Control, execute
 from provost.server.services.leases import Lease, take_next
@@ -114,6 +115,7 @@ class Worker:
 
     async def _execute(self, lease: Lease, control: Control, clerk: Clerk) -> None:
         """Execute a run. However that ends, the worker goes on."""
+        context.run_id.set(str(lease.run_id))
         logger.info("Run %s: taken, as its holder number %s.", lease.run_id, lease.epoch)
         try:
             run = await clerk.do(Run.objects.get, id=lease.run_id)

@@ -1,9 +1,7 @@
 """What is longer than one answer: a run's progress as it goes on, and exports."""
 
 import asyncio
-import csv
-import io
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import islice
 from typing import Annotated, Any, Final, Literal
 
@@ -13,9 +11,10 @@ from django.http import HttpRequest, StreamingHttpResponse
 from ninja import NinjaAPI, Query
 from pydantic import Field
 
-from provost.core.documents import ProblemDocument, RecordDocument
+from provost.core.documents import ProblemDocument
 from provost.core.requests import Said
 from provost.core.rights import Principal
+from provost.core.spreadsheet import write_csv
 from provost.server.api.authentication import AsyncToken
 from provost.server.api.describe import describe_entry, describe_record, describe_run_detail
 from provost.server.services import audit, runs
@@ -23,7 +22,6 @@ from provost.server.services.runs import ALIVE
 
 _PAUSE: Final = 1.0
 _AT_ONCE: Final = 500
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _REFUSED: Final = {frozenset({400, 401, 403, 404, 422, 503}): ProblemDocument}
 
 
@@ -33,12 +31,22 @@ class ExportQuery(Said):
     format: Annotated[Literal["csv", "json"], Field(description="json: one document a line")] = "csv"
 
 
+_TEXT: Final = {"schema": {"type": "string"}}
+_EVENT: Final = {
+    "schema": {
+        "type": "object",
+        "properties": {"event": {"type": "string", "enum": ["progress", "end"]}, "data": {"type": "string"}},
+        "required": ["data"],
+    }
+}
+
+
 def add_streams(api: NinjaAPI) -> None:
     """Add the routes."""
-    routes: list[tuple[str, Callable[..., Any], str, str]] = [
-        ("/runs/{run}/events", watch_run, "runs", "text/event-stream"),
-        ("/runs/{run}/export", export_run, "runs", "text/csv"),
-        ("/audit/export", export_audit, "audit", "application/x-ndjson"),
+    routes: list[tuple[str, Callable[..., Any], str, dict[str, Any]]] = [
+        ("/runs/{run}/events", watch_run, "runs", {"text/event-stream": _EVENT}),
+        ("/runs/{run}/export", export_run, "runs", {"text/csv": _TEXT, "application/x-ndjson": _TEXT}),
+        ("/audit/export", export_audit, "audit", {"application/x-ndjson": _TEXT}),
     ]
     for path, view, room, media in routes:
         summary, _, rest = (view.__doc__ or "").partition("\n")
@@ -52,9 +60,7 @@ def add_streams(api: NinjaAPI) -> None:
             summary=summary,
             description=rest.strip() or None,
             tags=[room],
-            openapi_extra={
-                "responses": {200: {"description": "OK", "content": {media: {"schema": {"type": "string"}}}}}
-            },
+            openapi_extra={"responses": {200: {"description": "OK", "content": media}}},
         )
 
 
@@ -87,19 +93,6 @@ async def export_audit(request: HttpRequest) -> StreamingHttpResponse:
     entries = await sync_to_async(audit.export_entries)(by=by)
     lines = (f"{describe_entry(entry).model_dump_json()}\n" for entry in entries)
     return _stream(_batch(lines), "application/x-ndjson")
-
-
-def write_csv(records: Iterable[RecordDocument]) -> Iterator[str]:
-    """Yield records as CSV (RFC 4180). What a spreadsheet would take for a formula gets a quote before it."""
-    yield _write_row(list(RecordDocument.model_fields))
-    for record in records:
-        yield _write_row(["" if value is None else str(value) for value in record.model_dump().values()])
-
-
-def _write_row(cells: Iterable[str]) -> str:
-    line = io.StringIO()
-    csv.writer(line).writerow([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells])
-    return line.getvalue()
 
 
 def _look_now(by: Principal, run: str) -> tuple[str, bool]:

@@ -17,7 +17,7 @@ from provost.core.connector import Timeouts
 from provost.core.errors import LeaseLost, ProvostError, VaultError
 from provost.core.job import Job, Outcome
 from provost.core.keys import KeyAlgorithm
-from provost.core.model import SecretType, Status
+from provost.core.model import FINE, SecretType, Status
 from provost.core.push import PushSpec
 from provost.core.rights import Face, make_local
 from provost.core.secrets import Secret
@@ -37,7 +37,7 @@ from provost.server.services.recording import (
     settle_interrupted_records,
     settle_unbegun,
 )
-from provost.server.services.runs import FINE, read_spec, request_cancel, settle_interrupted
+from provost.server.services.runs import read_spec, request_cancel, settle_interrupted
 from provost.server.services.staging import make_trial_jobs, stage_jobs
 
 logger = logging.getLogger(__name__)

@@ -38,7 +38,7 @@ def cut(rows: QuerySet[M], order: Sequence[str], page: Page) -> tuple[list[M], P
         try:
             rows = rows.filter(_after(order, page.after))
             found = list(rows if page.limit is None else rows[: page.limit + 1])
-        except (ValueError, ValidationError):
+        except (ValueError, OverflowError, ValidationError):
             raise Refused("This cursor is none of this list.", code="cursor_refused") from None
     else:
         found = list(rows if page.limit is None else rows[: page.limit + 1])
