@@ -18,6 +18,7 @@ from asgiref.typing import (
     Scope,
 )
 
+from provost.core.documents import ProblemDocument
 from provost.core.inert import make_inert
 from provost.server.services import context
 from provost.server.services.metrics import REQUEST_SECONDS, REQUESTS
@@ -32,8 +33,8 @@ PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SHOWN: Final = 500
 _BODIES_AT_ONCE: Final = 4
-_TOO_LARGE: Final = (413, "The body is too large.\n")
-_TOO_MUCH: Final = (503, "The server is busy with other large bodies.\n")
+_TOO_LARGE: Final = (413, "body_too_large", "The body is larger than this server takes.")
+_TOO_MUCH: Final = (503, "busy", "The server is busy with other large bodies. Try again.")
 _FAULT: Final = 500
 
 
@@ -60,9 +61,10 @@ class Gate:
 
 
 class _Refused(Exception):
-    def __init__(self, status: int, text: str) -> None:
+    def __init__(self, status: int, code: str, text: str) -> None:
         super().__init__(text)
         self.status = status
+        self.code = code
         self.text = text
 
 
@@ -151,11 +153,21 @@ class _Exchange:
     async def _refuse(self, refused: _Refused) -> None:
         if self._status:
             return
-        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
+        problem = ProblemDocument(
+            type=f"urn:provost:problem:{refused.code}",
+            title="Refused",
+            status=refused.status,
+            detail=refused.text,
+            code=refused.code,
+            request_id=self._facts.id,
+        )
+        headers = [(b"content-type", b"application/problem+json"), (b"connection", b"close")]
         await self._send(
             {"type": "http.response.start", "status": refused.status, "headers": headers, "trailers": False}
         )
-        await self._send({"type": "http.response.body", "body": refused.text.encode(), "more_body": False})
+        await self._send(
+            {"type": "http.response.body", "body": problem.model_dump_json().encode(), "more_body": False}
+        )
 
     def _report(self, seconds: float) -> None:
         method = self._scope["method"] if self._scope["method"] in _METHODS else "other"
