@@ -10,7 +10,7 @@ from provost.config.start import start
 
 def main() -> None:
     """Work until SIGTERM; the exit status is 0 when all ended in good order."""
-    from provost.worker.worker import Worker
+    from provost.worker import Worker
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     ended = threading.Event()

@@ -1,4 +1,4 @@
-"""What the crash tests share: real hosts, accounts for every row of the table, and what must hold after a kill."""
+"""What crash tests share: real hosts, accounts for every row of the table, what must hold after a kill."""
 
 import asyncio
 import json

@@ -1,12 +1,15 @@
-"""The program `provost`, made to kill itself at one boundary between two stages.
+"""The program `provost`, or a worker alone, made to kill itself at one boundary between two stages.
 
 usage: victim.py BOUNDARY provost-arguments...     SIGKILL leaves no chance to tidy up.
+       victim.py BOUNDARY worker                   at `stopped` it stops, as by SIGSTOP, before it records
 """
 
 import os
+import runpy
 import signal
 import sys
 import time
+from pathlib import Path
 
 from provost.config.start import start
 
@@ -51,7 +54,7 @@ def kill_after(owner: object, name: str) -> None:
     setattr(owner, name, then_die_too if work.__code__.co_flags & 0x80 else then_die)
 
 
-def arrange(boundary: str) -> None:  # noqa: C901  # one case for each boundary
+def arrange(boundary: str) -> None:  # noqa: C901, PLR0912  # one case for each boundary
     """Set the trap."""
     from provost.connectors.linux import LinuxConnector
     from provost.connectors.linux.session import LinuxSession
@@ -89,6 +92,14 @@ def arrange(boundary: str) -> None:  # noqa: C901  # one case for each boundary
             kill_after(recording.secrets, "promote")
         case "after-record":
             kill_after(execution, "record_outcomes")
+        case "stopped":
+            record = execution.record_outcomes
+
+            def stop_and_record(**what: object) -> None:
+                os.kill(os.getpid(), signal.SIGSTOP)
+                record(**what)
+
+            execution.record_outcomes = stop_and_record
         case "before-finish":
             kill_before(execution, "_finish")
         case _:
@@ -111,6 +122,9 @@ if __name__ == "__main__":
     chosen, sys.argv[1:] = sys.argv[1], sys.argv[2:]
     start()
     arrange(chosen)
-    from provost.cli.main import main
+    if sys.argv[1:] == ["worker"]:
+        runpy.run_path(str(Path(__file__).parents[1] / "lone_worker.py"))["main"]()
+    else:
+        from provost.cli.main import main
 
-    main()
+        main()

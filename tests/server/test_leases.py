@@ -5,10 +5,19 @@ import threading
 from datetime import timedelta
 
 import pytest
-from tests.server.test_runs import add_assets, describe, fail_once, find_account, list_states, push, work_off
+from tests.server.test_runs import (
+    BY,
+    add_assets,
+    describe,
+    fail_once,
+    find_account,
+    list_states,
+    push,
+    work_off,
+)
 
 from provost.connectors import memory
-from provost.core.errors import LeaseLost, Refused, Unreachable
+from provost.core.errors import Conflict, LeaseLost, Unreachable
 from provost.core.job import Outcome
 from provost.core.model import SecretType, Status
 from provost.core.secrets import Password
@@ -28,7 +37,7 @@ def queue(*usernames, **fields):
     """Write down a run that nobody attends to."""
     from provost.server.services.runs import create_push
 
-    return create_push(spec=describe(*usernames, **fields), specified=None, attended=False)
+    return create_push(by=BY, spec=describe(*usernames, **fields), specified=None, attended=False)
 
 
 def take(run):
@@ -159,7 +168,7 @@ def test_who_lost_a_lease_writes_nothing(how):
     else:
         lapse(run)
     if how == "cancelled":
-        request_cancel(run=run)
+        request_cancel(by=BY, run=run)
     before = look()
     for name, use in uses.items():
         with pytest.raises(LeaseLost):
@@ -186,7 +195,7 @@ def test_the_oldest_free_run_is_taken():
     from provost.server.services.runs import create_push
 
     add_assets("db1")
-    create_push(spec=describe(), specified=None)
+    create_push(by=BY, spec=describe(), specified=None)
     held, gone, silent, nobody, first, last = (queue() for _ in range(6))
     for run in (held, gone, silent, nobody):
         take(run)
@@ -312,14 +321,14 @@ def test_what_an_earlier_holder_staged_is_not_discarded(hosts, monkeypatch, how)
         hosts["db1"].accounts["alice"].password = "changed by hand"
         hosts["db1"].script = fail_once(memory.Step.SET, ChangeRefused("no"))
     elif how == "busy":
-        acquire_locks(run_id=create_push(spec=describe(), specified=None).id, asset_ids=[root.asset_id])
+        acquire_locks(run_id=create_push(by=BY, spec=describe(), specified=None).id, asset_ids=[root.asset_id])
         monkeypatch.setattr(execution, "_LOCK_PATIENCE", 0.1)
     elif how == "damaged":
         SecretVersion.objects.filter(account=root).update(ciphertext=b"damaged")
     elif how == "cancelled":
         control.cancel.set()
     if how == "cancelled waiting":
-        request_cancel(run=run)
+        request_cancel(by=BY, run=run)
         run.refresh_from_db()
         assert run.state == "cancelled"
         records = {(one.asset_name, one.username): one for one in run.records.all()}
@@ -437,7 +446,7 @@ def test_cancelling_a_run_that_is_handed_over(hosts):
     async def stop(at, username):
         if at is memory.Step.SET and username == "alice":
             control.hand_over()
-            await in_thread(lambda: request_cancel(run=run))
+            await in_thread(lambda: request_cancel(by=BY, run=run))
 
     hosts["db1"] = memory.Host(script=stop)
     records = execute(run, control, take_next())
@@ -452,15 +461,15 @@ def test_cancelling_a_queued_run_ends_it_at_once():
 
     add_assets("db1", "db2")
     run = queue()
-    request_cancel(run=run)
+    request_cancel(by=BY, run=run)
     run.refresh_from_db()
     assert (run.state, run.finished is None) == ("cancelled", False)
     assert {record.status for record in run.records.all()} == {"cancelled"}
     assert take_next() is None
-    with pytest.raises(Refused) as caught:
-        request_cancel(run=run)
+    with pytest.raises(Conflict) as caught:
+        request_cancel(by=BY, run=run)
     assert caught.value.code == "run_over"
-    assert {record.status for record in work_off(create_retry(run=run)).values()} == {"succeeded"}
+    assert {record.status for record in work_off(create_retry(by=BY, run=run)).values()} == {"succeeded"}
 
 
 def test_a_run_that_was_to_be_cancelled_is_not_gone_on_with(hosts):
@@ -471,7 +480,7 @@ def test_a_run_that_was_to_be_cancelled_is_not_gone_on_with(hosts):
     add_assets("db1")
     run = queue()
     take(run)
-    request_cancel(run=run)
+    request_cancel(by=BY, run=run)
     run.refresh_from_db()
     assert run.state == "running"
     lapse(run)
@@ -493,7 +502,7 @@ def test_a_lease_that_cannot_be_renewed_ends_the_run_in_good_order(hosts, monkey
     from provost.server.services.runs import create_push
 
     add_assets("db1", "db2")
-    run = create_push(spec=describe(concurrency=1), specified=None, attended=attended)
+    run = create_push(by=BY, spec=describe(concurrency=1), specified=None, attended=attended)
 
     def fail(**_lease):
         if silent:
@@ -554,7 +563,7 @@ def test_a_run_that_cannot_be_begun_is_settled():
     from provost.server.services.runs import create_push
 
     add_assets("db1")
-    run = create_push(spec=describe(strategy="specified"), specified=Password("mine"), attended=False)
+    run = create_push(by=BY, spec=describe(strategy="specified"), specified=Password("mine"), attended=False)
     SpecifiedSecret.objects.update(ciphertext=b"damaged")
     with pytest.raises(VaultError):
         execute(run, lease=take_next())
@@ -595,12 +604,12 @@ def test_a_dry_run_is_taken_over_too(hosts):
     from provost.server.services.runs import create_push, request_cancel
 
     add_assets("db1")
-    run = create_push(spec=describe(), specified=None, attended=False, dry_run=True)
+    run = create_push(by=BY, spec=describe(), specified=None, attended=False, dry_run=True)
     take(run)
     lapse(run)
     records = execute(run, lease=take_next())
     assert records["db1", "alice"].reason == "dry_run"
-    other = create_push(spec=describe(), specified=None, attended=False, dry_run=True)
-    request_cancel(run=other)
+    other = create_push(by=BY, spec=describe(), specified=None, attended=False, dry_run=True)
+    request_cancel(by=BY, run=other)
     assert [record.status for record in other.records.all()] == ["cancelled"]
     assert not hosts["db1"].accounts

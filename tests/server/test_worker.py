@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.server.test_runs import add_assets, describe
+from tests.server.test_runs import BY, add_assets, describe
 
 from provost.connectors import memory
 from provost.core.schedule import Schedule
@@ -37,7 +37,7 @@ def hosts():
 @pytest.fixture
 def start_worker(database):  # noqa: ARG001  # what the worker works with
     """A function that starts a worker; it is stopped at the end."""
-    from provost.worker.worker import Worker
+    from provost.worker import Worker
 
     workers = []
 
@@ -55,7 +55,7 @@ def queue(*usernames, specified=None, **fields):
     """Write down a run that nobody attends to."""
     from provost.server.services.runs import create_push
 
-    return create_push(spec=describe(*usernames, **fields), specified=specified, attended=False)
+    return create_push(by=BY, spec=describe(*usernames, **fields), specified=specified, attended=False)
 
 
 def wait_for(what):
@@ -97,7 +97,7 @@ def test_attended_runs_are_left_to_whoever_attends(hosts, start_worker):
     from provost.server.services.runs import create_push
 
     add_assets("db1")
-    attended = create_push(spec=describe(), specified=None)
+    attended = create_push(by=BY, spec=describe(), specified=None)
     start_worker()
     wait_until(queue("bob"), "finished")
     attended.refresh_from_db()
@@ -239,7 +239,7 @@ def save_task(name, schedule, due):
     from provost.server.models import Task
     from provost.server.services.tasks import TaskFields, create_task
 
-    task = create_task(fields=TaskFields(name=name, spec=describe(), schedule=schedule), specified=None)
+    task = create_task(by=BY, fields=TaskFields(name=name, spec=describe(), schedule=schedule), specified=None)
     Task.objects.filter(id=task.id).update(next_due=due)
     return task
 
@@ -366,6 +366,7 @@ from datetime import UTC, datetime, timedelta
 from provost.config.start import start
 start()
 from provost.core.push import PushSpec
+from provost.core.rights import make_local
 from provost.core.schedule import Schedule
 from provost.server.models import Task
 from provost.server.services.tasks import TaskFields, create_task
@@ -373,7 +374,8 @@ now = datetime.now(UTC)
 for number in range(50):
     spec = PushSpec(assets=(f"db{number % 10}",), usernames=(f"task{number}",), secret_type="password")
     schedule = Schedule(every="1d", since=now)
-    create_task(fields=TaskFields(name=f"task{number}", spec=spec, schedule=schedule), specified=None)
+    fields = TaskFields(name=f"task{number}", spec=spec, schedule=schedule)
+    create_task(by=make_local("tester"), fields=fields, specified=None)
 Task.objects.update(next_due=now + timedelta(seconds=2))
 """
 

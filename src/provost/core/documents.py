@@ -54,7 +54,10 @@ class PrivilegedDocument(Document):
 
 
 class AssetDocument(Document):
-    """A target system; `via` is the asset that it is reached through."""
+    """A target system; `via` is the asset that it is reached through.
+
+    Nodes and a gateway that the caller does not see are left out.
+    """
 
     name: str
     kind: str
@@ -129,7 +132,10 @@ class RevealedDocument(Document):
 
 
 class RunDocument(Document):
-    """One execution; `counts` are its records by status, those without one yet as `open`."""
+    """One execution; `counts` are its records by status, those without one yet as `open`.
+
+    Records and a task that the caller does not see are left out.
+    """
 
     id: UUID
     state: str

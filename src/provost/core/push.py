@@ -27,5 +27,5 @@ class PushSpec(BaseModel):
     parameters: dict[str, str] = {}
     verify: Annotated[bool, Field(strict=True)] = True
     concurrency: int = Field(50, strict=True, ge=1, le=1000)
-    connect_timeout: float = Field(20.0, gt=0, le=3600)
-    command_timeout: float = Field(60.0, gt=0, le=3600)
+    connect_timeout: float = Field(20.0, gt=0, le=86_400)
+    command_timeout: float = Field(60.0, gt=0, le=86_400)

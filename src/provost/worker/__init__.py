@@ -1,0 +1,3 @@
+from provost.worker.worker import Worker
+
+__all__ = ["Worker"]

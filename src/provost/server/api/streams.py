@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Annotated, Any, Final, Literal
 
 from asgiref.sync import sync_to_async
+from django.db import connection
 from django.http import HttpRequest, StreamingHttpResponse
 from ninja import NinjaAPI, Query
 from pydantic import Field
@@ -95,8 +96,11 @@ async def export_audit(request: HttpRequest) -> StreamingHttpResponse:
 
 
 def _look_now(by: Principal, run: str) -> tuple[str, bool]:
-    found = runs.find_run(by=by, run_id=run)
-    return describe_run_detail(by, found).model_dump_json(), found.state not in ALIVE
+    try:
+        found = runs.find_run(by=by, run_id=run)
+        return describe_run_detail(by, found).model_dump_json(), found.state not in ALIVE
+    finally:
+        connection.close()  # who watches for hours must not keep one of the pool's connections
 
 
 _look = sync_to_async(_look_now)

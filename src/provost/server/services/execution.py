@@ -24,7 +24,7 @@ from provost.core.secrets import Secret
 from provost.engine import Event, HostKeySeen, Limits, Settled
 from provost.server.models import Record, Run
 from provost.server.models.runs import RunState
-from provost.server.services import audit, secrets
+from provost.server.services import audit, context, secrets
 from provost.server.services.assets import pin_host_keys
 from provost.server.services.clerk import Clerk, open_clerk
 from provost.server.services.expansion import read_parameters
@@ -84,6 +84,7 @@ async def execute(*, run: Run, control: Control, observe: Observer, lease: Lease
         LeaseLost: another process holds the run, or may do so; from then on nothing more was written here.
         VaultError: the master key is missing or wrong; what was not yet begun is settled as cancelled.
     """
+    context.run_id.set(str(run.id))
     async with open_clerk() as clerk:
         held = await clerk.do(take, run_id=run.id) if lease is None else lease
         begun: set[int] = set()

@@ -13,6 +13,7 @@ from provost.core.errors import LeaseLost
 from provost.server.models import Run
 from provost.server.models.runs import RunState
 from provost.server.services.locks import LEASE, is_gone, name_owner, renew_locks
+from provost.server.services.metrics import LEASE_TAKEOVERS
 
 _LOOKED_AT: Final = 200
 """How many runs, the oldest first, are looked at for one that is free."""
@@ -101,6 +102,8 @@ def _take(run_id: UUID, *, skip_locked: bool) -> Lease:
             raise LeaseLost(
                 f"Run {run_id} is over, or another process works on it. See: provost run show {str(run_id)[:8]}"
             )
+        if run.state == RunState.RUNNING:
+            transaction.on_commit(LEASE_TAKEOVERS.inc)
         now = timezone.now()
         run.state = RunState.RUNNING
         run.owner = name_owner()

@@ -113,6 +113,7 @@ def create_retry(*, by: Principal, run: Run, attended: bool = True) -> Run:
         Conflict: the run is not over yet.
         Forbidden: the caller may not push to all of its assets.
     """
+    check_run(by, run, what="retry this run")
     if run.state in ALIVE:
         raise Conflict(f"Run {run.id} is not over yet.", code="run_not_over")
     if run.state == RunState.SKIPPED:
@@ -129,7 +130,6 @@ def create_retry(*, by: Principal, run: Run, attended: bool = True) -> Run:
     again = run.records.exclude(status__in=SETTLED_WELL).exclude(asset=None)
     if not again.exists():
         raise Refused(f"Every record of run {run.id} ended well: there is nothing to retry.", code="no_retry")
-    check_run(by, run, what="retry this run")
     if specified is None and spec.strategy is Strategy.SPECIFIED:
         raise Refused(
             f"Provost no longer holds the secret of run {run.id}: retry its latest retry, or push anew.",
