@@ -195,6 +195,12 @@ def provost(environment: dict[str, str]) -> Provost:
 
 
 @pytest.fixture
+def prepare() -> Callable[[dict[str, str]], Provost]:
+    """A function that makes the real program of an environment."""
+    return _prepare_program
+
+
+@pytest.fixture
 def ready(request: pytest.FixtureRequest, _template: dict[str, str], environment: dict[str, str]) -> Provost:
     """The real program, with one asset: web1, in /prod/web."""
     shutil.copytree(_template["PROVOST_HOME"], environment["PROVOST_HOME"])

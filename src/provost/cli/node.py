@@ -87,6 +87,6 @@ def _edit(path: str, *, as_json: bool, **change: str) -> None:
 
 def _read(path: str) -> str:
     """Return a node's path as the table of operations takes it: without the slash at its beginning."""
-    if not path.startswith("/"):
+    if not path.startswith("/") or not path.strip("/"):
         raise Refused(f"{path!r} is not a node: write it like /prod/web.", code="node_refused")
     return path[1:]

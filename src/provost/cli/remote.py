@@ -28,7 +28,13 @@ _PART: Final = re.compile(r"\{(path:)?(\w+)\}")
 _PATIENCE: Final = httpx.Timeout(connect=10, read=600, write=60, pool=10)
 _PAUSES: Final = (0.2, 1.0)
 _AWAY: Final = frozenset({502, 503, 504})
-_ERRORS: Final[Mapping[int, type[UsageError]]] = {403: Forbidden, 404: NotFound, 409: Conflict, 412: Conflict}
+_ERRORS: Final[Mapping[int, type[UsageError]]] = {
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
+    412: Conflict,
+    422: Refused,
+}
 
 
 class ServerAway(ProvostError):
