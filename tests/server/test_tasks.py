@@ -286,6 +286,17 @@ def test_due_task_starts_once():
     assert find("by-hand").next_due is None
 
 
+def test_task_of_the_longest_name_starts():
+    """Whatever fits as a task's name leaves room for who started its runs."""
+    add_asset("db1")
+    name = "x" * 255
+    create(name, schedule=HOURLY, due=NOW)
+    (run,) = claim()
+    assert run.requested_by.startswith("task xxx")
+    claim(NOW + timedelta(hours=1))
+    assert find(name).next_due == NOW + timedelta(hours=2)
+
+
 def test_times_missed_while_down_count_once():
     """After a week without a clock, an hourly task starts once, and then at its usual time."""
     add_asset("db1")

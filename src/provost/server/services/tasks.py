@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
@@ -25,6 +25,11 @@ from provost.server.services.names import check_name, check_version, describe_mi
 from provost.server.services.pages import EVERYTHING, Page, Place, cut
 from provost.server.services.reach import limit, within
 from provost.server.services.runs import ALIVE, create_push, settle_interrupted
+
+CLOCK: Final = "task "
+"""What the name of who starts a due task begins with."""
+
+_LONGEST_NAME: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,12 +290,16 @@ def _claim(task_id: UUID, now: datetime) -> Run | None:
             return None
         try:
             with transaction.atomic():
-                scheduler = make_local(f"task {task.name}", face=Face.SERVER)
-                return _start(scheduler, task, attended=False)
+                return _start(make_local(_name_clock(task), face=Face.SERVER), task, attended=False)
         except ProvostError as error:  # nobody is there to be told: it is written down
             task.last_run = _skip(task, error.code, error.message)
             task.save(update_fields=["last_run"])
             return None
+
+
+def _name_clock(task: Task) -> str:
+    """Return who starts a task when it is due: itself. No user has such a name."""
+    return f"{CLOCK}{task.name}"[:_LONGEST_NAME]
 
 
 def _skip(task: Task, reason: str, message: str) -> Run:
@@ -299,7 +308,7 @@ def _skip(task: Task, reason: str, message: str) -> Run:
         state=RunState.SKIPPED,
         spec=task.spec,
         task=task,
-        requested_by=f"task {task.name}",
+        requested_by=_name_clock(task),
         reason=reason,
         message=message,
         finished=timezone.now(),
