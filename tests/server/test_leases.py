@@ -505,9 +505,14 @@ def test_who_falls_silent_in_a_transaction_holds_nobody_up(monkeypatch):
     run = queue()
     lease = take(run)
     monkeypatch.setattr(leases, "LEASE", timedelta(seconds=1))
-    with pytest.raises((InterfaceError, OperationalError)), leases.fence(lease=lease):
-        time.sleep(2)
-        Run.objects.update(state="finished")
+
+    def freeze():
+        with leases.fence(lease=lease):
+            time.sleep(2)
+            Run.objects.update(state="finished")
+
+    with pytest.raises((InterfaceError, OperationalError)):
+        freeze()
     connection.close()
     assert steal(run).epoch == 2
 
