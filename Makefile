@@ -33,9 +33,10 @@ check: $(VENV)/.dev ## format, lint, types, layers, shell
 	$(BIN)/lint-imports
 	shellcheck scripts/packages scripts/busybox .ci/run src/provost/connectors/linux/*.sh
 
-bench: $(VENV)/.bench ## 50 hosts: Provost, a bare asyncssh floor and Ansible in one run, with ratios
+bench: $(VENV)/.bench ## 50 hosts beside a floor and Ansible, with ratios; lists with 100,000 accounts
 	@scripts/packages $(LAB_PACKAGES)
 	$(AS_ROOT) $(BIN)/python benchmarks/push.py
+	$(BIN)/python benchmarks/lists.py
 
 crash: $(VENV)/.dev ## kill -9 at every stage boundary and at 100 random moments
 	@scripts/packages $(TEST_PACKAGES)

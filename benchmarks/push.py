@@ -1,6 +1,8 @@
 """One new password account on each of 50 real hosts: Provost, a bare asyncssh floor, one Ansible `user` task.
 
 All run against the same hosts in turn, round after round; figures are medians, ratios are taken by round.
+Provost also pushes through a server that runs: what is counted is the server's CPU time and the wall time from
+asking for the run to its end, so without a start-up.
 Provost and the floor prove each account by a login.  Ansible does not, so Provost without that proof stands
 beside it; Ansible runs once as a playbook is by default, with facts gathered, and once in its leanest form.
 """
@@ -14,8 +16,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+
+import httpx
+import psutil
 
 from provost.lab import Host, Lab
 
@@ -48,8 +54,41 @@ def measure(command: Sequence[str], environment: dict[str, str]) -> Figures:
     return Figures(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
+class Server:
+    """A `provost serve` that runs on a data folder, and a client of its first administrator."""
+
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
+        with log.open("w") as file:
+            self.process = subprocess.Popen(
+                [BIN / "provost", "serve", "--port", "0"],
+                env={**os.environ, **environment},
+                stdout=subprocess.PIPE,
+                stderr=file,
+                text=True,
+            )
+        setup_token, url = (self.process.stdout.readline().split()[-1] for _ in range(2))  # type: ignore[union-attr]  # it is a pipe
+        body = {"setup_token": setup_token, "username": "ada"}
+        token = httpx.post(f"{url}/api/v1/setup", json=body).raise_for_status().json()["token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        self.client = httpx.Client(base_url=f"{url}/api/v1/", headers=headers, timeout=600)
+
+    def measure_cpu(self) -> float:
+        """Return the seconds of CPU time that the process has used."""
+        times = psutil.Process(self.process.pid).cpu_times()
+        return times.user + times.system
+
+    def measure_memory(self) -> float:
+        """Return its memory now, in MiB."""
+        return psutil.Process(self.process.pid).memory_info().rss / 2**20
+
+    def stop(self) -> None:
+        """Stop it in good order."""
+        self.process.terminate()
+        self.process.wait(90)
+
+
 class Rivals:
-    """The three ways to push one account to some hosts."""
+    """The ways to push one account to some hosts."""
 
     def __init__(self, folder: Path, hosts: Sequence[Host], key: Path) -> None:
         self._folder = folder
@@ -58,6 +97,11 @@ class Rivals:
         for count in (1, len(hosts)):
             self._write_hosts(count, key)
         self._bring_in(key)
+        self._server = Server(self._environment, folder / "server.log")
+
+    def stop(self) -> None:
+        """End what was started."""
+        self._server.stop()
 
     def _write_hosts(self, count: int, key: Path) -> None:
         facts = [
@@ -97,6 +141,22 @@ class Rivals:
     def push_unproven(self, count: int, username: str) -> Figures:
         """Run `provost push --no-verify`: no login proves the accounts, as with Ansible."""
         return self.push_with_provost(count, username, options=("--no-verify",))
+
+    def push_with_server(self, count: int, username: str) -> Figures:
+        """Ask a server that runs for the push, and follow it to its end as a program would."""
+        spec = {
+            "nodes": ["/one" if count == 1 else "/all"],
+            "usernames": [username],
+            "secret_type": "password",
+        }
+        began, used = time.monotonic(), self._server.measure_cpu()
+        run = self._server.client.post("runs", json={"spec": spec}).raise_for_status().json()["id"]
+        with self._server.client.stream("GET", f"runs/{run}/events") as events:
+            last = [line for line in events.iter_lines() if line.startswith("data: ")][-1]
+        wall, cpu = time.monotonic() - began, self._server.measure_cpu() - used
+        if (counts := json.loads(last.removeprefix("data: "))["counts"]) != {"succeeded": count}:
+            raise SystemExit(f"The server's run ended with {counts}.")
+        return Figures(wall, cpu, self._server.measure_memory())
 
     def push_with_floor(self, count: int, username: str) -> Figures:
         """Run floor.py."""
@@ -141,14 +201,20 @@ def report(name: str, alls: Sequence[Figures], ones: Sequence[Figures], floors: 
 def main() -> None:
     """Measure, and print a table."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (8192, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-    with tempfile.TemporaryDirectory(prefix="provost-bench-") as name, Lab(Path(name) / "lab") as lab:
+    with (
+        tempfile.TemporaryDirectory(prefix="provost-bench-") as name,
+        Lab(Path(name) / "lab") as lab,
+        ExitStack() as ending,
+    ):
         began = time.monotonic()
         hosts = lab.up(HOSTS, prefix="bench")
         print(f"{HOSTS} hosts up in {time.monotonic() - began:.1f} s; {ROUNDS} rounds")
         rivals = Rivals(Path(name), hosts, lab.root_key)
+        ending.callback(rivals.stop)
         ways = {
             "floor": rivals.push_with_floor,
             "provost": rivals.push_with_provost,
+            "provost, by a server": rivals.push_with_server,
             "provost, no proof": rivals.push_unproven,
             "ansible, facts off": rivals.push_with_task,
             "ansible, as by default": rivals.push_with_playbook,
@@ -165,6 +231,12 @@ def main() -> None:
         columns = f"{'wall s':>8}{'CPU s':>8}{'CPU ms/account':>16}{'peak MiB':>10}{'wall / floor':>14}"
         print(f"{'':<22}{columns}")
         each = {way: report(way, alls[way], ones[way], alls["floor"]) for way in ways}
+        for what in ("wall", "cpu"):
+            more = statistics.median(
+                getattr(b, what) / getattr(a, what)
+                for a, b in zip(alls["provost"], alls["provost, by a server"], strict=True)
+            )
+            print(f"A run through the server takes {more:.2f} times the {what} of the same push by the CLI.")
         tenfold = statistics.median(t.wall / s.wall for t, s in zip(ten, single, strict=True))
         for mine, rival in (
             ("provost", "ansible, as by default"),

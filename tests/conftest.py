@@ -2,9 +2,13 @@
 
 import os
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -122,3 +126,60 @@ def make_database(postgresql: str, template: str = "template1") -> str:
     with psycopg.connect(f"{postgresql}postgres", autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     return postgresql + name
+
+
+@dataclass(frozen=True)
+class Server:
+    """A real `provost serve`. `told` is what it wrote to standard output until it was ready."""
+
+    process: subprocess.Popen[str]
+    url: str
+    told: str
+    log_file: Path
+
+    @property
+    def log(self) -> str:
+        """What it has written to standard error."""
+        return self.log_file.read_text()
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send it a signal, and return its exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+
+Serve = Callable[..., Server]
+
+
+@contextmanager
+def run_servers(environment: dict[str, str], folder: Path) -> Iterator[Serve]:
+    """Give a function that starts the real server on a free port; its log is in `folder`. All end with this."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*words: str, **variables: str) -> Server:
+        log_file = folder / f"log{len(started)}"
+        with log_file.open("w") as log:
+            process = subprocess.Popen(
+                [Path(sys.executable).with_name("provost"), "serve", "--port", "0", *words],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=environment | variables,
+            )
+        started.append(process)
+        assert process.stdout
+        told = ""
+        for line in process.stdout:
+            told += line
+            if line.startswith("Provost listens on "):
+                return Server(process, line.split()[-1], told, log_file)
+        pytest.fail(f"exit status {process.wait()}\n{told}\n{log_file.read_text()}")
+
+    try:
+        yield start
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+            if process.stdout:
+                process.stdout.close()

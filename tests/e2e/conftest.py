@@ -26,8 +26,9 @@ READ_PASSWORDS = """
 import json
 from provost.config.start import start
 start()
+from provost.core.rights import make_local
 from provost.server.services import accounts, secrets
-found = accounts.list_accounts()
+found, _ = accounts.list_accounts(by=make_local("tester"))
 held = secrets.read_current(account_ids=[account.id for account in found])
 print(json.dumps([
     [account.asset.name, account.username, held[account.id]["password"].text]

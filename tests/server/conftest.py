@@ -2,18 +2,23 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import ClassVar
 
 import httpx
 import pytest
-from tests.conftest import make_database
+from tests.conftest import Serve, Server, make_database, run_servers
+
+from provost.core.model import SecretType
+from provost.core.push import PushSpec
+from provost.core.rights import Face, Granted, Principal, Right, Role, make_local
+from provost.core.secrets import Password
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -60,6 +65,81 @@ def database(_server: Path) -> Iterator[Path]:
     call_command("flush", verbosity=0, interactive=False)
     with connection.schema_editor() as editor:
         append_only.create_triggers(None, editor)
+
+
+class World:
+    """An inventory with one of everything in /prod, in /outside, and in /unseen, which nobody asks for."""
+
+    PLACES: ClassVar = {"inside": "/prod", "outside": "/outside", "unseen": "/unseen"}
+
+    def __init__(self) -> None:
+        from provost.server.services import accounts, assets, nodes, runs, tasks, tokens, users
+        from provost.server.services.checks import AccountFields, AssetFields
+
+        self.local = make_local("tester")
+        self.runs: dict[str, str] = {}
+        self.over: dict[str, str] = {}
+        by = self.local
+        for place, top in self.PLACES.items():
+            nodes.ensure_nodes(by=by, paths=[f"{top}/web", f"{top}/empty"])
+            asset = AssetFields(f"{place}1", "memory", f"{place}1", nodes=(f"{top}/web",))
+            assets.add_asset(by=by, fields=asset)
+            for username in ("root", f"{place}-alice"):
+                account = AccountFields(username, asset.name, privileged=username == "root")
+                accounts.add_account(by=by, fields=account, secret=Password(f"hush {place} of {username}"))
+            spec = PushSpec(assets=(asset.name,), usernames=("bob",), secret_type=SecretType.PASSWORD)
+            tasks.create_task(by=by, fields=tasks.TaskFields(f"{place}-task", spec), specified=None)
+            over, waiting = (
+                runs.create_push(by=by, spec=spec, specified=None, attended=False) for _ in range(2)
+            )
+            over.records.update(status="failed")
+            type(over).objects.filter(id=over.id).update(state="finished")
+            self.over[place], self.runs[place] = str(over.id), str(waiting.id)
+        users.add_user(by=by, username="someone", fields=users.UserFields(grants=(Granted(Role.OPERATOR),)))
+        tokens.create_token(by=by, user="someone", name="ci", rights=None, days=1)
+
+    def enter(self, username: str, *grants: Granted, limit: frozenset[Right] | None = None) -> Principal:
+        """Return a new user as one who calls; with `limit`, by a token of theirs."""
+        from provost.server.services import tokens, users
+
+        user = users.add_user(by=self.local, username=username, fields=users.UserFields(grants=grants))
+        if limit is None:
+            return users.make_principal(user=user, face=Face.API, source="192.0.2.1")
+        made = tokens.create_token(by=self.local, user=username, name="limited", rights=limit, days=1)
+        by = tokens.authenticate(text=made.text, source="192.0.2.1", request_id="")
+        assert by is not None
+        return by
+
+
+@pytest.fixture
+def world(database: Path) -> World:
+    """An inventory in three places, and ways to be somebody there."""
+    del database
+    return World()
+
+
+def compete(*contests: Callable[[], object]) -> None:
+    """Run functions at the same time, each in a thread with a database connection of its own."""
+    from django.db import connection
+
+    together = threading.Barrier(len(contests))
+    failures: list[BaseException] = []
+
+    def take_part(contest: Callable[[], object]) -> None:
+        try:
+            together.wait()
+            contest()
+        except BaseException as error:  # noqa: BLE001  # it is raised again in the test's own thread
+            failures.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=take_part, args=(contest,)) for contest in contests]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures, failures
 
 
 Provost = Callable[..., subprocess.CompletedProcess[str]]
@@ -115,6 +195,12 @@ def provost(environment: dict[str, str]) -> Provost:
 
 
 @pytest.fixture
+def prepare() -> Callable[[dict[str, str]], Provost]:
+    """A function that makes the real program of an environment."""
+    return _prepare_program
+
+
+@pytest.fixture
 def ready(request: pytest.FixtureRequest, _template: dict[str, str], environment: dict[str, str]) -> Provost:
     """The real program, with one asset: web1, in /prod/web."""
     shutil.copytree(_template["PROVOST_HOME"], environment["PROVOST_HOME"])
@@ -125,66 +211,10 @@ def ready(request: pytest.FixtureRequest, _template: dict[str, str], environment
     return _prepare_program(environment)
 
 
-@dataclass(frozen=True)
-class Server:
-    """A real `provost serve`. `told` is what it wrote to standard output until it was ready."""
-
-    process: subprocess.Popen[str]
-    url: str
-    told: str
-    log_file: Path
-
-    @property
-    def log(self) -> str:
-        """What it has written to standard error."""
-        return self.log_file.read_text()
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        """Send it a signal, and return its exit status."""
-        self.process.send_signal(number)
-        return self.process.wait(60)
-
-
-Serve = Callable[..., Server]
-
-
-@contextmanager
-def _run_servers(environment: dict[str, str], folder: Path) -> Iterator[Serve]:
-    started: list[subprocess.Popen[str]] = []
-
-    def start(*words: str, **variables: str) -> Server:
-        log_file = folder / f"log{len(started)}"
-        with log_file.open("w") as log:
-            process = subprocess.Popen(
-                [Path(sys.executable).with_name("provost"), "serve", "--port", "0", *words],
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                env=environment | variables,
-            )
-        started.append(process)
-        assert process.stdout
-        told = ""
-        for line in process.stdout:
-            told += line
-            if line.startswith("Provost listens on "):
-                return Server(process, line.split()[-1], told, log_file)
-        pytest.fail(f"exit status {process.wait()}\n{told}\n{log_file.read_text()}")
-
-    try:
-        yield start
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
-            if process.stdout:
-                process.stdout.close()
-
-
 @pytest.fixture
 def serve(environment: dict[str, str], tmp_path: Path) -> Iterator[Serve]:
     """A function that starts the real server on a free port; it ends with the test."""
-    with _run_servers(environment, tmp_path) as start:
+    with run_servers(environment, tmp_path) as start:
         yield start
 
 
@@ -209,7 +239,7 @@ def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     if request.config.getoption("database", default="sqlite") == "postgresql":
         url = make_database(request.getfixturevalue("postgresql"))
     folder = tmp_path_factory.mktemp("api")
-    with _run_servers(_make_environment(folder / "home", url), folder) as start:
+    with run_servers(_make_environment(folder / "home", url), folder) as start:
         server = start()
         setup_token = server.told.splitlines()[0].split()[-1]
         answer = httpx.post(f"{server.url}/api/v1/setup", json={"setup_token": setup_token, "username": "ada"})

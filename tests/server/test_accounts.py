@@ -1,40 +1,53 @@
+from pathlib import Path
+
 import pytest
 
 from provost.core.errors import NotFound, Refused
 from provost.core.model import SecretType
+from provost.core.rights import make_local
 from provost.core.secrets import Password, Secret, SshKey
 
 pytestmark = pytest.mark.usefixtures("database")
 
+BY = make_local("tester")
+
 
 @pytest.fixture(autouse=True)
-def _asset() -> None:
+def _asset(database: Path) -> None:
+    del database
     from provost.server.services import assets
     from provost.server.services.checks import AssetFields
 
-    assets.add_asset(fields=AssetFields("web1", "linux", "web1"))
+    assets.add_asset(by=BY, fields=AssetFields("web1", "linux", "web1"))
 
 
 def add(username: str, secret: Secret, *, replace: bool = False, **fields: object) -> None:
     from provost.server.services import accounts
     from provost.server.services.checks import AccountFields
 
-    accounts.add_account(fields=AccountFields(username, "web1", **fields), secret=secret, replace=replace)
+    accounts.add_account(
+        by=BY, fields=AccountFields(username, "web1", **fields), secret=secret, replace=replace
+    )
+
+
+def list_accounts(**wanted: object) -> list[object]:
+    from provost.server.services import accounts
+
+    found, _ = accounts.list_accounts(by=BY, filters=accounts.AccountFilter(**wanted))
+    return list(found)
 
 
 def reveal(username: str, version: int | None = None) -> Secret:
     from provost.server.services import accounts, secrets
 
-    account = accounts.find_account(username=username, asset="web1")
+    account = accounts.find_account(by=BY, username=username, asset="web1")
     return secrets.reveal(account_id=account.id, secret_type=SecretType.PASSWORD, version=version)
 
 
 def test_added_account_is_in_the_list() -> None:
     """An account that the operator adds is listed at once, with its secret current."""
-    from provost.server.services import accounts
-
     add("alice", Password("hers"), privileged=True)
-    (alice,) = accounts.list_accounts()
+    (alice,) = list_accounts()
     assert (alice.username, alice.privileged, alice.priority, alice.become) == ("alice", True, 10, "none")
     assert alice.listed_at is not None
     assert not alice.created_by_provost
@@ -58,7 +71,7 @@ def test_another_type_of_secret_joins_and_marks_stay() -> None:
 
     add("alice", Password("hers"), privileged=True, priority=3)
     add("alice", SshKey("ssh-ed25519 AAAA"))
-    alice = accounts.find_account(username="alice", asset="web1")
+    alice = accounts.find_account(by=BY, username="alice", asset="web1")
     assert (alice.privileged, alice.priority) == (True, 3)
     assert secrets.list_current_types(account_ids=[alice.id]) == {alice.id: set(SecretType)}
 
@@ -66,11 +79,9 @@ def test_another_type_of_secret_joins_and_marks_stay() -> None:
 @pytest.mark.parametrize("username", ["", "a:b", "a\nb", "-x", "a\0b"])
 def test_username_that_cannot_be_set_is_refused(username: str) -> None:
     """The kind's own rules for usernames hold for the list too."""
-    from provost.server.services import accounts
-
     with pytest.raises(Refused):
         add(username, Password("x"))
-    assert accounts.list_accounts() == []
+    assert list_accounts() == []
 
 
 def test_password_that_cannot_be_set_is_refused_unseen() -> None:
@@ -85,15 +96,15 @@ def test_account_off_the_list_keeps_its_history() -> None:
     from provost.server.services import accounts
 
     add("alice", Password("hers"), privileged=True)
-    accounts.unlist_account(username="alice", asset="web1")
-    assert accounts.list_accounts() == accounts.list_accounts(pending=True) == []
+    accounts.unlist_account(by=BY, username="alice", asset="web1")
+    assert list_accounts() == list_accounts(pending=True) == []
     with pytest.raises(NotFound):
         reveal("alice")
     assert reveal("alice", 1) == Password("hers")
     with pytest.raises(NotFound, match="not in the list"):
-        accounts.unlist_account(username="alice", asset="web1")
+        accounts.unlist_account(by=BY, username="alice", asset="web1")
     add("alice", Password("anew"))
-    assert not accounts.find_account(username="alice", asset="web1").privileged
+    assert not accounts.find_account(by=BY, username="alice", asset="web1").privileged
 
 
 def test_forgotten_account_leaves_nothing() -> None:
@@ -113,10 +124,10 @@ def test_forgotten_account_leaves_nothing() -> None:
         asset=Asset.objects.get(), run=run, owner=name_owner(), expires=timezone.now() + timedelta(minutes=1)
     )
     with pytest.raises(Refused, match=f"Run {run.id} works on web1") as caught:
-        accounts.forget_account(username="alice", asset="web1")
+        accounts.forget_account(by=BY, username="alice", asset="web1")
     assert caught.value.code == "asset_locked"
     lock.delete()
-    accounts.forget_account(username="alice", asset="web1")
+    accounts.forget_account(by=BY, username="alice", asset="web1")
     assert Account.objects.count() == SecretVersion.objects.count() == 0
 
 
@@ -124,12 +135,12 @@ def test_unsettled_account_is_listed_as_pending_only() -> None:
     """An account with a staged secret alone is not in the list, and is found under `pending`."""
     from provost.core.model import Strategy
     from provost.server.models import Account, Asset
-    from provost.server.services import accounts, secrets
+    from provost.server.services import secrets
 
     account = Account.objects.create(asset=Asset.objects.get(), username="bob")
     secrets.stage(run_id=None, secrets=[(account.id, Password("x"))], origin=Strategy.RANDOM)
-    assert accounts.list_accounts() == []
-    assert accounts.list_accounts(pending=True, asset="web1") == [account]
+    assert list_accounts() == []
+    assert list_accounts(pending=True, asset="web1") == [account]
 
 
 def test_unknown_account_is_not_found_and_lists_the_closest() -> None:
@@ -138,5 +149,5 @@ def test_unknown_account_is_not_found_and_lists_the_closest() -> None:
 
     add("alice", Password("x"))
     with pytest.raises(NotFound, match=r"account on web1 named 'alicce'\. There is: alice\.") as caught:
-        accounts.find_account(username="alicce", asset="web1")
+        accounts.find_account(by=BY, username="alicce", asset="web1")
     assert caught.value.code == "account_not_found"

@@ -6,11 +6,13 @@ from provost.core.errors import NotFound, ProvostError, Refused, UsageError
 from provost.core.job import Login
 from provost.core.keys import KeyAlgorithm
 from provost.core.model import Become
+from provost.core.rights import make_local
 from provost.core.secrets import Password, Secret, SshKey
 from provost.vault.keys import fingerprint, generate_key
 
 pytestmark = pytest.mark.usefixtures("database")
 
+BY = make_local("tester")
 KEY = generate_key(KeyAlgorithm.ED25519)
 
 
@@ -19,7 +21,7 @@ def add_asset(name: str, **fields: object) -> int:
     from provost.server.services.checks import AssetFields
 
     return assets.add_asset(
-        fields=AssetFields(**({"name": name, "kind": "linux", "address": name} | fields))
+        by=BY, fields=AssetFields(**({"name": name, "kind": "linux", "address": name} | fields))
     ).id
 
 
@@ -28,13 +30,13 @@ def add_account(username: str, asset: str, *secrets: Secret, **fields: object) -
     from provost.server.services.checks import AccountFields
 
     for secret in secrets:
-        accounts.add_account(fields=AccountFields(username, asset, **fields), secret=secret)
+        accounts.add_account(by=BY, fields=AccountFields(username, asset, **fields), secret=secret)
 
 
 def build(asset_ids: Iterable[int]) -> dict[int, object]:
-    from provost.server.services import assets
+    from provost.server.services import targets
 
-    return dict(assets.build_targets(asset_ids=asset_ids))
+    return dict(targets.build_targets(asset_ids=asset_ids))
 
 
 def test_asset_has_its_kinds_port_and_its_nodes() -> None:
@@ -43,10 +45,10 @@ def test_asset_has_its_kinds_port_and_its_nodes() -> None:
 
     add_asset("web1", nodes=("/prod/web", "/eu"))
     add_asset("web2", port=2222, comment="mine", via="web1")
-    web1, web2 = assets.list_assets()
+    (web1, web2), _ = assets.list_assets(by=BY)
     assert (web1.port, sorted(node.full_path for node in web1.nodes.all())) == (22, ["/eu", "/prod/web"])
     assert (web2.port, web2.comment, web2.via) == (2222, "mine", web1)
-    assert assets.list_assets(node="/prod") == [web1]
+    assert assets.list_assets(by=BY, filters=assets.AssetFilter(node="/prod")) == ([web1], None)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +92,7 @@ def test_error_lists_what_there_is() -> None:
         add_asset(f"host{number:02}")
     add_asset("zebra")
     with pytest.raises(NotFound, match=r"no asset 'zebrra'\. There is: zebra, .* and 21 more\."):
-        assets.find_asset(name="zebrra")
+        assets.find_asset(by=BY, name="zebrra")
 
 
 def test_route_never_comes_back() -> None:
@@ -102,12 +104,12 @@ def test_route_never_comes_back() -> None:
     second = add_asset("second", via="first")
     third = add_asset("third", via="second")
     with pytest.raises(Refused, match="first via third via second via first") as caught:
-        assets.set_via(gateways={first: third})
+        assets.set_via(by=BY, gateways={first: third})
     assert caught.value.code == "via_loop"
     with pytest.raises(Refused):
-        assets.set_via(gateways={first: first})
+        assets.set_via(by=BY, gateways={first: first})
     assert Asset.objects.get(id=first).via is None
-    assets.set_via(gateways={second: None, first: third})
+    assets.set_via(by=BY, gateways={second: None, first: third})
     assert Asset.objects.get(id=first).via_id == third
 
 
@@ -119,10 +121,10 @@ def test_gateway_cannot_be_removed() -> None:
     add_asset("jump")
     add_asset("web1", via="jump")
     with pytest.raises(Refused, match="web1") as caught:
-        assets.remove_asset(name="jump")
+        assets.remove_asset(by=BY, name="jump")
     assert caught.value.code == "asset_is_gateway"
-    assets.remove_asset(name="web1")
-    assets.remove_asset(name="jump")
+    assets.remove_asset(by=BY, name="web1")
+    assets.remove_asset(by=BY, name="jump")
     assert not Asset.objects.exists()
 
 
@@ -135,11 +137,11 @@ def test_trusting_an_asset_keeps_the_history_of_its_keys() -> None:
     assets.pin_host_keys(keys=[(asset, first), (asset, first)])
     assets.pin_host_keys(keys=[(asset, second)])
     assert build([asset])[asset].trust.pinned == (first,)
-    assert [key.fingerprint for key in assets.trust_asset(name="web1")] == [fingerprint(first)]
+    assert [key.fingerprint for key in assets.trust_asset(by=BY, name="web1")] == [fingerprint(first)]
     assert build([asset])[asset].trust.pinned == ()
     assets.pin_host_keys(keys=[(asset, second)])
     assert build([asset])[asset].trust.pinned == (second,)
-    states = assets.find_asset(name="web1").host_keys.order_by("id").values_list("state", flat=True)
+    states = assets.find_asset(by=BY, name="web1").host_keys.order_by("id").values_list("state", flat=True)
     assert list(states) == ["replaced", "trusted"]
 
 
@@ -168,7 +170,7 @@ def test_account_off_the_list_is_no_login() -> None:
 
     asset = add_asset("web1")
     add_account("root", "web1", Password("x"), privileged=True)
-    accounts.unlist_account(username="root", asset="web1")
+    accounts.unlist_account(by=BY, username="root", asset="web1")
     assert build([asset])[asset].logins == ()
 
 

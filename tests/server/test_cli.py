@@ -99,6 +99,7 @@ def test_assets_are_added_shown_and_removed(ready: Provost) -> None:
         "options": {"via_account": "a=b"},
     }
     assert shown["privileged"] == shown["host_keys"] == []
+    assert (shown["accounts"], shown["unlisted"], shown["version"]) == (0, 0, 1)
     assert "none: nothing can be pushed here" in ready("asset", "show", "web2").stdout
     listed = ready("asset", "list").stdout.splitlines()
     assert [line.split()[0] for line in listed] == ["name", "web1", "web2"]
@@ -237,7 +238,7 @@ def test_inventory_and_rotation_by_the_program(ready: Provost, tmp_path: Path) -
     assert read_json(ready("import", str(file), "--json"))["imported"]["accounts"] == {"added": 1}
     assert "1 unchanged" in ready("import", str(file)).stdout
     rotation = read_json(ready("key", "rotate", "--master", "--json"))["rotation"]
-    assert rotation["secrets"] == 1
+    assert rotation["secrets"] == 2  # the key of the audit trail is one
     assert ready("account", "reveal", "root@web2").stdout == "s3cret\n"
 
 
@@ -316,6 +317,9 @@ def test_help_version_and_completion(provost: Provost, environment: dict[str, st
         ["push"],
         ["task", "create"],
         ["task", "edit"],
+        ["user", "add"],
+        ["token", "create"],
+        ["audit", "verify"],
     ):
         assert "Usage:" in provost(*words, "--help").stdout
     environment |= {"_PROVOST_COMPLETE": "complete_bash", "COMP_WORDS": "provost ac", "COMP_CWORD": "1"}

@@ -5,11 +5,13 @@ import pytest
 from provost.core.errors import Refused
 from provost.core.keys import KeyAlgorithm
 from provost.core.model import SecretType
+from provost.core.rights import make_local
 from provost.core.secrets import Password, Secret
 from provost.vault.keys import generate_key
 
 pytestmark = pytest.mark.usefixtures("database")
 
+BY = make_local("tester")
 INVENTORY = """
 nodes: [/empty]
 assets:
@@ -29,11 +31,12 @@ accounts:
 
 
 def bring_in(folder: Path, text: str, name: str = "inventory.yaml") -> dict[str, dict[str, int]]:
-    from provost.server.services.imports import import_file
+    from provost.server.services.imports import import_inventory
+    from provost.server.services.inventory_files import read_inventory
 
     file = folder / name
     file.write_text(text)
-    return import_file(path=file)
+    return import_inventory(by=BY, inventory=read_inventory(file), name=str(file))
 
 
 def refuse(folder: Path, text: str, name: str = "inventory.yaml") -> list[str]:
@@ -50,7 +53,7 @@ def refuse(folder: Path, text: str, name: str = "inventory.yaml") -> list[str]:
 def read_current(username: str, asset: str) -> dict[SecretType, Secret]:
     from provost.server.services import accounts, secrets
 
-    account = accounts.find_account(username=username, asset=asset)
+    account = accounts.find_account(by=BY, username=username, asset=asset)
     return secrets.read_current(account_ids=[account.id])[account.id]
 
 
@@ -68,17 +71,17 @@ def test_whole_inventory_comes_in(tmp_path: Path) -> None:
         "accounts": {"added": 3},
         "secrets": {"set": 3, "kept": 0},
     }
-    web1 = assets.find_asset(name="web1")
+    web1 = assets.find_asset(by=BY, name="web1")
     assert (web1.port, web1.via.name, web1.address) == (2222, "jump", "10.0.0.2")
     assert sorted(node.full_path for node in web1.nodes.all()) == ["/eu", "/prod/web"]
-    assert {node.full_path for node in list_nodes()} == {"/empty", "/eu", "/prod", "/prod/web"}
-    assert assets.find_asset(name="jump").options == {"via_account": "passer"}
+    assert {node.full_path for node, _ in list_nodes(by=BY)} == {"/empty", "/eu", "/prod", "/prod/web"}
+    assert assets.find_asset(by=BY, name="jump").options == {"via_account": "passer"}
     assert read_current("root", "web1") == {SecretType.PASSWORD: Password("0123")}
     assert read_current("passer", "jump") == {SecretType.PASSWORD: Password("yes")}
     assert read_current("ops", "web1") == {SecretType.SSH_KEY: key}
-    ops = accounts.find_account(username="ops", asset="web1")
+    ops = accounts.find_account(by=BY, username="ops", asset="web1")
     assert (ops.privileged, ops.priority, ops.become) == (True, 3, "sudo")
-    assert len(accounts.list_accounts()) == 3
+    assert len(accounts.list_accounts(by=BY)[0]) == 3
 
 
 def test_same_file_again_changes_nothing(tmp_path: Path) -> None:
@@ -119,10 +122,10 @@ accounts:
         "accounts": {"updated": 1, "unchanged": 1},
         "secrets": {"set": 1, "kept": 0},
     }
-    web1 = assets.find_asset(name="web1")
+    web1 = assets.find_asset(by=BY, name="web1")
     assert (web1.address, web1.port, web1.via.name) == ("10.9.9.9", 2222, "jump")
     assert [node.full_path for node in web1.nodes.all()] == ["/prod/db"]
-    root = accounts.find_account(username="root", asset="web1")
+    root = accounts.find_account(by=BY, username="root", asset="web1")
     assert (root.privileged, root.priority) == (True, 7)
     assert read_current("root", "web1") == {SecretType.PASSWORD: Password("new")}
 
@@ -159,7 +162,7 @@ accounts:
 """,
     )
     assert [int(line.removeprefix("line ").partition(":")[0]) for line in lines] == [
-        2, 5, 6, 7, 13, 14, 15, 16, 18, 19, 20, 21, 22, 22, 23, 24,
+        2, 5, 6, 7, 13, 14, 15, 16, 18, 19, 20, 21, 22, 22, 23, 23, 24,
     ]  # fmt: skip
     assert "hush" not in "".join(lines)
     assert "nowhere.key cannot be read" in lines[-2]
@@ -215,11 +218,11 @@ def test_assets_and_accounts_come_in_from_csv(tmp_path: Path) -> None:
         "accounts.CSV",
     )
     assert counts["accounts"] == {"added": 2}
-    web1, web2 = assets.list_assets()
+    (web1, web2), _ = assets.list_assets(by=BY)
     assert (web1.port, web2.port, web1.options) == (22, 2222, {"via_account": "x"})
     assert sorted(node.full_path for node in web1.nodes.all()) == ["/eu", "/prod/web"]
     assert web1.comment.splitlines() == ["one, and", "two"]
-    assert [one.privileged for one in accounts.list_accounts()] == [True, False]
+    assert [one.privileged for one in accounts.list_accounts(by=BY)[0]] == [True, False]
     assert read_current("root", "web1") == {SecretType.PASSWORD: Password('a,"b" ')}
 
 
@@ -261,12 +264,12 @@ def test_route_that_comes_back_is_refused(tmp_path: Path) -> None:
 )
 def test_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, content: bytes | None) -> None:
     """Another extension, another encoding and a missing file each give a clear refusal."""
-    from provost.server.services.imports import import_file
+    from provost.server.services.inventory_files import read_inventory
 
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(Refused, match=name) as caught:
-        import_file(path=tmp_path / name)
+        read_inventory(tmp_path / name)
     assert caught.value.code == "import_refused"
 
 

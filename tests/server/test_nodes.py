@@ -1,23 +1,26 @@
 import pytest
 
 from provost.core.errors import NotFound, Refused
+from provost.core.rights import make_local
 
 pytestmark = pytest.mark.usefixtures("database")
+
+BY = make_local("tester")
 
 
 def list_paths() -> list[str]:
     from provost.server.services.nodes import list_nodes
 
-    return [node.full_path for node in list_nodes()]
+    return [node.full_path for node, _ in list_nodes(by=BY)]
 
 
 def test_nodes_are_made_with_those_above_them() -> None:
     """Ensuring a path makes what is missing of it, once, and tells every node by its path."""
     from provost.server.services.nodes import ensure_nodes
 
-    made = ensure_nodes(paths=["/prod/web", "/prod/db/"])
+    made = ensure_nodes(by=BY, paths=["/prod/web", "/prod/db/"])
     assert sorted(made) == ["/prod/db", "/prod/web"]
-    again = ensure_nodes(paths=["/prod/web", "/test"])
+    again = ensure_nodes(by=BY, paths=["/prod/web", "/test"])
     assert again["/prod/web"] == made["/prod/web"]
     assert sorted(list_paths()) == ["/prod", "/prod/db", "/prod/web", "/test"]
 
@@ -28,7 +31,7 @@ def test_what_is_no_path_is_refused(path: str) -> None:
     from provost.server.services.nodes import ensure_nodes
 
     with pytest.raises(Refused) as caught:
-        ensure_nodes(paths=["/fine", path])
+        ensure_nodes(by=BY, paths=["/fine", path])
     assert caught.value.code == "node_refused"
     assert list_paths() == []
 
@@ -38,7 +41,7 @@ def test_assets_of_a_node_are_those_below_it_too() -> None:
     from provost.server.models import Asset
     from provost.server.services.nodes import ensure_nodes, list_asset_ids, move_node
 
-    nodes = ensure_nodes(paths=["/prod/web", "/prod/db", "/production"])
+    nodes = ensure_nodes(by=BY, paths=["/prod/web", "/prod/db", "/production"])
     ids = {}
     for name, places in {
         "web": ["/prod/web"],
@@ -49,20 +52,20 @@ def test_assets_of_a_node_are_those_below_it_too() -> None:
         asset = Asset.objects.create(name=name, kind="memory", address=name, port=1)
         asset.nodes.set([nodes[path] for path in places])
         ids[name] = asset.id
-    assert list_asset_ids(paths=["/prod"]) == sorted([ids["web"], ids["both"]])
-    assert list_asset_ids(paths=["/prod/db", "/production"]) == sorted([ids["both"], ids["other"]])
-    move_node(path="/prod/web", into="/production")
-    assert list_asset_ids(paths=["/prod"]) == [ids["both"]]
-    assert list_asset_ids(paths=["/production"]) == sorted([ids["web"], ids["both"], ids["other"]])
+    assert list_asset_ids(by=BY, paths=["/prod"]) == sorted([ids["web"], ids["both"]])
+    assert list_asset_ids(by=BY, paths=["/prod/db", "/production"]) == sorted([ids["both"], ids["other"]])
+    move_node(by=BY, path="/prod/web", into="/production")
+    assert list_asset_ids(by=BY, paths=["/prod"]) == [ids["both"]]
+    assert list_asset_ids(by=BY, paths=["/production"]) == sorted([ids["web"], ids["both"], ids["other"]])
 
 
 def test_unknown_node_is_not_found_and_lists_the_closest() -> None:
     """The error for a node that is not there names the nearest ones first."""
     from provost.server.services.nodes import ensure_nodes, list_asset_ids
 
-    ensure_nodes(paths=["/prod/web", "/a", "/b"])
+    ensure_nodes(by=BY, paths=["/prod/web", "/a", "/b"])
     with pytest.raises(NotFound, match=r"no node '/prod/wep'\. There is: /prod/web, ") as caught:
-        list_asset_ids(paths=["/prod/wep"])
+        list_asset_ids(by=BY, paths=["/prod/wep"])
     assert caught.value.code == "node_not_found"
 
 
@@ -70,24 +73,24 @@ def test_renaming_a_node_renames_what_is_below_it() -> None:
     """After a rename, the node and all below it are found by their new paths, and no others changed."""
     from provost.server.services.nodes import ensure_nodes, rename_node
 
-    ensure_nodes(paths=["/prod/web/eu", "/prod/webshop", "/prod/db"])
-    rename_node(path="/prod/web", name="front")
+    ensure_nodes(by=BY, paths=["/prod/web/eu", "/prod/webshop", "/prod/db"])
+    rename_node(by=BY, path="/prod/web", name="front")
     assert sorted(list_paths()) == ["/prod", "/prod/db", "/prod/front", "/prod/front/eu", "/prod/webshop"]
     with pytest.raises(Refused, match="/prod/db already"):
-        rename_node(path="/prod/front", name="db")
+        rename_node(by=BY, path="/prod/front", name="db")
 
 
 def test_moving_a_node_takes_all_below_it_along() -> None:
     """A node moves into another or to the top with its children; never into itself or onto another."""
     from provost.server.services.nodes import ensure_nodes, move_node
 
-    ensure_nodes(paths=["/prod/web/eu", "/test/web", "/old"])
+    ensure_nodes(by=BY, paths=["/prod/web/eu", "/test/web", "/old"])
     with pytest.raises(Refused, match="/test/web already"):
-        move_node(path="/prod/web", into="/test")
+        move_node(by=BY, path="/prod/web", into="/test")
     with pytest.raises(Refused, match="not outside it"):
-        move_node(path="/prod", into="/prod/web")
-    move_node(path="/prod/web", into="/old")
-    move_node(path="/old/web/eu", into=None)
+        move_node(by=BY, path="/prod", into="/prod/web")
+    move_node(by=BY, path="/prod/web", into="/old")
+    move_node(by=BY, path="/old/web/eu", into=None)
     assert sorted(list_paths()) == ["/eu", "/old", "/old/web", "/prod", "/test", "/test/web"]
     from provost.server.models import Node
 

@@ -151,11 +151,40 @@ def test_settled_records_are_counted_once_committed() -> None:
     Record.objects.create(run=run, asset_name="web1", username="a", secret_type="password")
     before = count()
     with transaction.atomic():
-        settle_interrupted_records(run_id=run.id)
+        settle_interrupted_records(run=run)
         transaction.set_rollback(True)
     assert count() == before
-    settle_interrupted_records(run_id=run.id)
+    settle_interrupted_records(run=run)
     assert count() == before + 1
+
+
+def test_runs_taken_over_are_counted() -> None:
+    """A run whose holder went silent counts when another takes it; one from the queue does not."""
+    from provost.server.models import Run
+    from provost.server.services.leases import take
+    from provost.server.services.metrics import REGISTRY
+
+    def count() -> float:
+        return REGISTRY.get_sample_value("provost_lease_takeovers_total") or 0.0
+
+    before = count()
+    run = Run.objects.create(action="push")
+    take(run_id=run.id)
+    assert count() == before
+    Run.objects.update(lease_ends=timezone.now() - timedelta(seconds=1))
+    take(run_id=run.id)
+    assert count() == before + 1
+
+
+async def test_lines_of_a_run_carry_its_id() -> None:
+    """What a clerk's thread writes to the log tells of the run that its work is for."""
+    from provost.server.services import context
+    from provost.server.services.clerk import open_clerk
+
+    async with open_clerk() as clerk:
+        token = context.run_id.set("run-1")
+        assert await clerk.do(context.run_id.get) == "run-1"
+        context.run_id.reset(token)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +227,6 @@ def test_static_files_are_served(tmp_path: Path, settings: Any) -> None:
     (tmp_path / "a.css").write_text("a {}")
     settings.STATIC_ROOT = tmp_path
     answer = Client().get("/static/a.css")
-    assert b"".join(answer.streaming_content) == b"a {}"  # type: ignore[arg-type]  # bytes, of a file
+    assert answer.content == b"a {}"
     assert answer["Content-Type"] == 'text/css; charset="utf-8"'
     assert "Access-Control-Allow-Origin" not in answer
-    answer.close()

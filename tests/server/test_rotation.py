@@ -6,9 +6,12 @@ import pytest
 
 from provost.core.errors import VaultError
 from provost.core.model import SecretType, Strategy
+from provost.core.rights import make_local
 from provost.core.secrets import Password
 
 pytestmark = pytest.mark.usefixtures("database")
+
+BY = make_local("tester")
 
 
 def make_secrets(count: int) -> dict[UUID, Password]:
@@ -54,16 +57,18 @@ def list_keys() -> tuple[int, ...]:
 
 def test_rotation_encrypts_everything_anew() -> None:
     """After a rotation there is one new key, every secret is under it, and all of them read as before."""
-    from provost.server.models.secrets import SecretVersion, SpecifiedSecret, TaskSecret
+    from provost.server.models.secrets import AuditKey, SecretVersion, SpecifiedSecret, TaskSecret
     from provost.server.services.rotation import rotate_keys
 
     wanted = make_secrets(30)
     (old,) = list_keys()
-    done = rotate_keys()
+    done = rotate_keys(by=BY)
     (new,) = list_keys()
     assert new == done.data_key != old
-    assert done.secrets == 32
-    rows = [*SecretVersion.objects.all(), *SpecifiedSecret.objects.all(), *TaskSecret.objects.all()]
+    assert done.secrets == 33
+    rows = [
+        row for model in (SecretVersion, SpecifiedSecret, TaskSecret, AuditKey) for row in model.objects.all()
+    ]
     assert {row.key_id for row in rows} == {new}
     assert {int.from_bytes(bytes(row.ciphertext)[1:5], "big") for row in rows} == {new}
     assert read_all(wanted) == wanted
@@ -78,7 +83,7 @@ def test_other_processes_go_on_with_the_keyset_they_know(master: bool) -> None:
 
     wanted = make_secrets(3)
     before = keyring._cached
-    done = rotate_keys(master=master)
+    done = rotate_keys(by=BY, master=master)
     keyring._cached = before
     assert read_all(wanted) == wanted
     keyring._cached = before
@@ -136,14 +141,14 @@ def test_rotation_may_be_killed_at_any_step_and_run_again(
             for owner, name in places:
                 fuse.guard(owner, name, patch)
             try:
-                rotation.rotate_keys(master=master)
+                rotation.rotate_keys(by=BY, master=master)
                 break
             except Killed:
                 pass
         forget_keyset()
         assert read_all(wanted) == wanted
         if moment % 2:
-            rotation.rotate_keys(master=again_master)
+            rotation.rotate_keys(by=BY, master=again_master)
             assert len(list_keys()) == 1
             assert read_all(wanted) == wanted
             forget_keyset()
@@ -167,7 +172,7 @@ def test_new_master_key_replaces_the_old(database: Path) -> None:
     wanted = make_secrets(3)
     file = database / "master.key"
     old = file.read_text()
-    done = rotate_keys(master=True)
+    done = rotate_keys(by=BY, master=True)
     new = file.read_text()
     assert read_master_key(file).key_ids == (done.master_key,)
     assert file.stat().st_mode & 0o777 == 0o600
@@ -193,14 +198,14 @@ def test_secret_that_does_not_decrypt_keeps_the_old_key() -> None:
     row.ciphertext = bytes([*whole, last ^ 1])
     row.save()
     with pytest.raises(VaultError, match=r"1 secrets cannot be encrypted anew.*user0@web1") as caught:
-        rotate_keys()
+        rotate_keys(by=BY)
     assert caught.value.code == "rotation_unfinished"
     assert len(list_keys()) == 2
     assert SecretVersion.objects.exclude(key_id=row.key_id).count() == 4
     del wanted[damaged]
     assert read_all(wanted) == wanted
-    forget_account(username="user0", asset="web1")
-    rotate_keys()
+    forget_account(by=BY, username="user0", asset="web1")
+    rotate_keys(by=BY)
     assert len(list_keys()) == 1
     assert read_all(wanted) == wanted
 
@@ -237,11 +242,11 @@ def test_pushes_go_on_during_rotations() -> None:
     worker.start()
     try:
         for _ in range(5):
-            rotate_keys()
+            rotate_keys(by=BY)
     finally:
         over.set()
         worker.join()
     assert not failures, failures
-    rotate_keys()
+    rotate_keys(by=BY)
     assert len(list_keys()) == 1
     assert read_all(wanted) == wanted

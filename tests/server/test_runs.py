@@ -10,9 +10,12 @@ from provost.core.errors import NotFound, Refused, Unreachable
 from provost.core.model import SecretState, SecretType
 from provost.core.passwords import PasswordRules
 from provost.core.push import PushSpec
+from provost.core.rights import make_local
 from provost.core.secrets import Password
 
 pytestmark = pytest.mark.usefixtures("database")
+
+BY = make_local("tester")
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +33,7 @@ def add_assets(*names, node="/all", privileged=True):
     from provost.server.services.checks import AssetFields
 
     for name in names:
-        asset = add_asset(fields=AssetFields(name, "memory", name, nodes=(node,)))
+        asset = add_asset(by=BY, fields=AssetFields(name, "memory", name, nodes=(node,)))
         if privileged:
             account = Account.objects.create(asset=asset, username="root", privileged=True)
             secrets.set_current(secrets=[(account.id, Password("roots"))])
@@ -45,7 +48,7 @@ def push(spec, specified=None, control=None):
     """Push and return the records by (asset, username)."""
     from provost.server.services.runs import create_push
 
-    return work_off(create_push(spec=spec, specified=specified), control)
+    return work_off(create_push(by=BY, spec=spec, specified=specified), control)
 
 
 def work_off(run, control=None):
@@ -173,7 +176,7 @@ def test_an_asset_in_two_nodes_counts_once():
     from provost.server.services.nodes import ensure_nodes
 
     add_assets("db1")
-    Asset.objects.get(name="db1").nodes.add(ensure_nodes(paths=["/all/more"])["/all/more"])
+    Asset.objects.get(name="db1").nodes.add(ensure_nodes(by=BY, paths=["/all/more"])["/all/more"])
     assert len(push(describe("alice", "alice", assets=("db1",), nodes=("/all", "/all/more")))) == 1
 
 
@@ -196,7 +199,7 @@ def test_bad_input_is_refused_before_a_run_is_made(fields, code):
 
     add_assets("db1")
     with pytest.raises((Refused, NotFound)) as caught:
-        create_push(spec=describe().model_copy(update=fields), specified=None)
+        create_push(by=BY, spec=describe().model_copy(update=fields), specified=None)
     assert caught.value.code == code
     assert not Run.objects.exists()
 
@@ -215,13 +218,13 @@ def test_retry_does_what_did_not_end_well(hosts):
     push(describe(connect_timeout=1, strategy="specified"), Password("the operators own"))
     hosts["db2"].script = memory.behave
     first = Run.objects.get()
-    retry = create_retry(run=first)
+    retry = create_retry(by=BY, run=first)
     records = work_off(retry)
     assert {place: record.status for place, record in records.items()} == {("db2", "alice"): "succeeded"}
     assert hosts["db2"].accounts["alice"].password == "the operators own"
     for run, code in ((first, "secret_not_held"), (retry, "no_retry")):
         with pytest.raises(Refused) as caught:
-            create_retry(run=run)
+            create_retry(by=BY, run=run)
         assert caught.value.code == code
 
 
@@ -246,10 +249,10 @@ def test_a_request_to_cancel_is_heard(hosts):
     from provost.server.services.runs import create_push, request_cancel
 
     add_assets("db1", "db2")
-    run = create_push(spec=describe(concurrency=1), specified=None)
+    run = create_push(by=BY, spec=describe(concurrency=1), specified=None)
 
     def ask():
-        request_cancel(run=type(run)(id=run.id, state="running"))
+        request_cancel(by=BY, run=type(run)(id=run.id, state="running"))
         connections.close_all()
 
     async def slow(at, _username):
@@ -272,7 +275,7 @@ def test_a_run_whose_process_is_gone_is_closed():
     from provost.server.services.staging import stage_jobs
 
     add_assets("db1")
-    run = create_push(spec=describe(), specified=None)
+    run = create_push(by=BY, spec=describe(), specified=None)
     acquire_locks(run_id=run.id, asset_ids=[find_account("db1", "root").asset_id])
     stage_jobs(
         lease=take(run_id=run.id),
@@ -284,7 +287,7 @@ def test_a_run_whose_process_is_gone_is_closed():
     gone = name_owner().rpartition("/")[0] + "/0"
     Run.objects.update(owner=gone)
     AssetLock.objects.update(owner=gone)
-    assert list_runs()[0].state == "interrupted"
+    assert list_runs(by=BY)[0][0].state == "interrupted"
     assert [record.status for record in run.records.all()] == ["uncertain"]
     assert list_states("db1") == ["pending"]
     assert push(describe())["db1", "alice"].status == "succeeded"
@@ -300,7 +303,7 @@ def test_an_asset_is_worked_on_by_one_run_at_a_time():
 
     add_assets("db1", "db2")
     ids = [find_account(name, "root").asset_id for name in ("db1", "db2")]
-    one, two = (create_push(spec=describe(), specified=None) for _ in range(2))
+    one, two = (create_push(by=BY, spec=describe(), specified=None) for _ in range(2))
     assert acquire_locks(run_id=one.id, asset_ids=ids[:1]) == {ids[0]}
     assert acquire_locks(run_id=two.id, asset_ids=ids) == {ids[1]}
     release_locks(run_id=one.id)
@@ -352,7 +355,7 @@ def test_history_keeps_what_was_retired(hosts):
     add_assets("db1")
     push(describe())
     before = hosts["db1"].accounts["alice"].password
-    account = find(username="alice", asset="db1")
+    account = find(by=BY, username="alice", asset="db1")
     retire_current(account_id=account.id)
     assert push(describe())["db1", "alice"].decision == "adopt"
     from provost.server.services.secrets import history, reveal
@@ -373,7 +376,7 @@ def test_an_observer_that_fails_ends_no_run():
         raise BrokenPipeError
 
     add_assets("db1", "db2")
-    run = create_push(spec=describe(), specified=None)
+    run = create_push(by=BY, spec=describe(), specified=None)
     asyncio.run(execute(run=run, control=Control(), observe=gone))
     assert {record.status for record in run.records.all()} == {"succeeded"}
 
@@ -441,7 +444,7 @@ def test_an_asset_that_is_removed_on_the_way():
     from provost.server.services.runs import create_push
 
     add_assets("db1", "db2")
-    run = create_push(spec=describe(), specified=None)
+    run = create_push(by=BY, spec=describe(), specified=None)
     Asset.objects.get(name="db1").delete()
     records = work_off(run)
     assert (records["db1", "alice"].status, records["db1", "alice"].reason) == ("failed", "asset_gone")

@@ -1,22 +1,24 @@
 """Saved tasks over the in-memory kind: what they keep, and that what is due starts exactly once."""
 
 import asyncio
-import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from tests.server.conftest import compete
 
 from provost.connectors import memory
 from provost.core.errors import NotFound, Refused, VaultError
 from provost.core.model import SecretType, Strategy
 from provost.core.passwords import PasswordRules
 from provost.core.push import PushSpec
+from provost.core.rights import make_local
 from provost.core.schedule import Schedule
 from provost.core.secrets import Password
 
 pytestmark = pytest.mark.usefixtures("database")
 
+BY = make_local("tester")
 NOW = datetime(2026, 7, 1, 12, 30, tzinfo=UTC)
 HOURLY = Schedule(every="1h", since=NOW)
 SPEC = PushSpec(nodes=("/all",), usernames=("alice",), secret_type=SecretType.PASSWORD)
@@ -37,7 +39,7 @@ def add_asset(name, *nodes):
     from provost.server.services import assets, secrets
     from provost.server.services.checks import AssetFields
 
-    asset = assets.add_asset(fields=AssetFields(name, "memory", name, nodes=nodes or ("/all",)))
+    asset = assets.add_asset(by=BY, fields=AssetFields(name, "memory", name, nodes=nodes or ("/all",)))
     account = Account.objects.create(asset=asset, username="root", privileged=True)
     secrets.set_current(secrets=[(account.id, Password("roots"))])
 
@@ -47,7 +49,7 @@ def create(name="nightly", specified=None, due=None, **fields):
     from provost.server.models import Task
     from provost.server.services.tasks import TaskFields, create_task
 
-    task = create_task(fields=TaskFields(**{"name": name, "spec": SPEC, **fields}), specified=specified)
+    task = create_task(by=BY, fields=TaskFields(**{"name": name, "spec": SPEC, **fields}), specified=specified)
     if due is not None:
         Task.objects.filter(id=task.id).update(next_due=due)
     return task
@@ -56,20 +58,26 @@ def create(name="nightly", specified=None, due=None, **fields):
 def edit(which="nightly", specified=None, **changes):
     from provost.server.services.tasks import edit_task, find_task, read_fields
 
-    fields = replace(read_fields(task=find_task(name=which)), **changes)
-    return edit_task(name=which, fields=fields, specified=specified)
+    fields = replace(read_fields(task=find_task(by=BY, name=which)), **changes)
+    return edit_task(by=BY, name=which, fields=fields, specified=specified)
 
 
 def find(name="nightly"):
     from provost.server.services.tasks import find_task
 
-    return find_task(name=name)
+    return find_task(by=BY, name=name)
 
 
 def start(name="nightly"):
     from provost.server.services import tasks
 
-    return tasks.start(task=find(name))
+    return tasks.start(by=BY, name=name)
+
+
+def list_task_runs(name="nightly"):
+    from provost.server.services.runs import RunFilter, list_runs
+
+    return list_runs(by=BY, filters=RunFilter(task=name))[0]
 
 
 def claim(now=NOW, limit=100):
@@ -107,13 +115,13 @@ def test_task_keeps_what_it_is_told():
     from provost.server.services.tasks import create_task
 
     before = datetime.now(UTC)
-    create_task(fields=fields, specified=None)
+    create_task(by=BY, fields=fields, specified=None)
     task = find()
     assert read_fields(task=task) == fields
     assert before < task.next_due <= datetime.now(UTC) + timedelta(hours=1)
-    assert [one.name for one in list_tasks()] == ["nightly"]
-    delete_task(name="nightly")
-    assert list_tasks() == []
+    assert [one.name for one in list_tasks(by=BY)[0]] == ["nightly"]
+    delete_task(by=BY, name="nightly")
+    assert list_tasks(by=BY) == ([], None)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +172,7 @@ def test_folder_is_looked_into_when_the_run_starts(hosts):
     """A task for an empty folder can be saved; an asset added later is pushed to, in two folders or in one."""
     from provost.server.services.nodes import ensure_nodes
 
-    ensure_nodes(paths=["/all", "/other"])
+    ensure_nodes(by=BY, paths=["/all", "/other"])
     create(spec=SPEC.model_copy(update={"nodes": ("/all", "/other", "/all"), "usernames": ("alice", "alice")}))
     with pytest.raises(Refused) as caught:
         start()
@@ -235,7 +243,7 @@ def test_run_is_a_snapshot():
     create(spec=SPECIFIED, specified=MINE)
     run = start()
     edit(spec=SPEC.model_copy(update={"usernames": ("bob",)}))
-    delete_task(name="nightly")
+    delete_task(by=BY, name="nightly")
     run = Run.objects.get(id=run.id)
     assert run.task is None
     assert work_off(run) == {("db1", "alice"): ("create", "succeeded")}
@@ -245,15 +253,15 @@ def test_run_is_a_snapshot():
 def test_retry_belongs_to_the_task_too():
     """The retry of a task's run is listed with the task; a task whose retry is going is not started."""
     from provost.server.models import Run
-    from provost.server.services.runs import create_retry, list_runs
+    from provost.server.services.runs import create_retry
 
     add_asset("db1")
     create()
     first = start()
     Run.objects.filter(id=first.id).update(state="interrupted")
     first.refresh_from_db()
-    retry = create_retry(run=first)
-    assert list_runs(task=find()) == [retry, first]
+    retry = create_retry(by=BY, run=first)
+    assert list_task_runs() == [retry, first]
     with pytest.raises(Refused) as caught:
         start()
     assert caught.value.code == "task_running"
@@ -307,7 +315,7 @@ def test_missed_time_waits_for_the_maintenance_window():
 def test_task_still_running_is_not_started_again():
     """A due time that comes while the run before goes on is passed over, and a skipped run tells of it."""
     from provost.server.models import Run
-    from provost.server.services.runs import create_retry, list_runs
+    from provost.server.services.runs import create_retry
 
     add_asset("db1")
     create(schedule=HOURLY, due=NOW)
@@ -318,9 +326,9 @@ def test_task_still_running_is_not_started_again():
     assert str(first.id) in skipped.message
     assert find().last_run == first
     assert find().next_due == NOW + timedelta(hours=2)
-    assert list_runs(task=find()) == [skipped, first]
+    assert list_task_runs() == [skipped, first]
     with pytest.raises(Refused) as caught:
-        create_retry(run=skipped)
+        create_retry(by=BY, run=skipped)
     assert caught.value.code == "no_retry"
     work_off(first)
     assert len(claim(NOW + timedelta(hours=2))) == 1
@@ -381,30 +389,6 @@ def test_claims_are_limited_the_longest_due_first():
         create(f"age{age}", schedule=HOURLY, due=NOW - timedelta(minutes=age))
     assert [run.task.name for run in claim(limit=2)] == ["age3", "age2"]
     assert [run.task.name for run in claim(limit=2)] == ["age1"]
-
-
-def compete(*contests):
-    """Run functions at the same time, each in a thread with a database connection of its own."""
-    from django.db import connection
-
-    together = threading.Barrier(len(contests))
-    failures = []
-
-    def take_part(contest):
-        try:
-            together.wait()
-            contest()
-        except BaseException as error:  # noqa: BLE001  # it is raised again in the test's own thread
-            failures.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=take_part, args=(contest,)) for contest in contests]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failures, failures
 
 
 def test_many_claim_at_once_and_each_due_time_is_taken_once():

@@ -41,7 +41,30 @@ async def test_bodies_are_bounded() -> None:
     async with ask(Gate(echo, trusted=[], body_limit=LIMIT)) as client:
         assert (await client.post("/", content=b"x" * LIMIT)).content == b"x" * LIMIT
         assert (await client.post("/", content=b"x" * (LIMIT + 1))).status_code == 413
-        assert (await client.post("/", content=drip())).status_code == 413
+        refused = await client.post("/", content=drip())
+    assert (refused.status_code, refused.json()["code"]) == (413, "body_too_large")
+
+
+async def test_memory_for_bodies_is_bounded() -> None:
+    """However many send bodies at once, no more than four of the largest are held."""
+    release = asyncio.Event()
+
+    async def hold(scope: Any, receive: Any, send: Any) -> None:
+        event = await receive()
+        await release.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": event["body"]})
+        del scope
+
+    gate = Gate(hold, trusted=[], body_limit=LIMIT)
+    async with ask(gate) as client:
+        held = [asyncio.create_task(client.post("/", content=b"x" * LIMIT)) for _ in range(4)]
+        await asyncio.sleep(0.1)
+        assert (await client.post("/", content=b"x")).status_code == 503
+        release.set()
+        assert [(await one).status_code for one in held] == [200] * 4
+        assert gate.held == 0
+        assert (await client.post("/", content=b"x")).status_code == 200
 
 
 async def test_headers_are_on_every_response() -> None:

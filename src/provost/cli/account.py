@@ -1,25 +1,29 @@
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from provost.cli.arguments import split_account
+from provost.cli.call import call, call_all, list_given, say
 from provost.cli.output import AsJson, print_fields, print_json, print_line, print_table
-from provost.cli.secrets import PassphraseStdin, read_key, read_password
+from provost.cli.secrets import PassphraseStdin, make_secret_body, read_key, read_password
 from provost.core.errors import Refused
 from provost.core.model import Become, SecretType
-from provost.core.secrets import Password
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from provost.server.models import Account
-    from provost.server.services.secrets import Version
+    from provost.core.documents import AccountDocument, SecretDocument
 
 app = typer.Typer(help="Accounts: usernames on assets, and their secrets.", no_args_is_help=True)
 
 AccountName = Annotated[str, typer.Argument(metavar="USERNAME@ASSET")]
+_Privileged = Annotated[
+    bool | None,
+    typer.Option("--privileged/--not-privileged", help="Push on behalf of it.", show_default=False),
+]
+_Priority = Annotated[
+    int | None, typer.Option(help="Privileged accounts are tried in this order, least first (usual: 10).")
+]
+_Become = Annotated[Become | None, typer.Option(help="How it becomes root (usual: none).")]
 
 
 @app.command()
@@ -32,14 +36,9 @@ def add(
     ] = False,
     key: Annotated[Path | None, typer.Option(help="Its private key file, or a public key alone.")] = None,
     passphrase_stdin: PassphraseStdin = False,
-    privileged: Annotated[
-        bool | None,
-        typer.Option("--privileged/--not-privileged", help="Push on behalf of it.", show_default=False),
-    ] = None,
-    priority: Annotated[
-        int | None, typer.Option(help="Privileged accounts are tried in this order, least first (usual: 10).")
-    ] = None,
-    become: Annotated[Become | None, typer.Option(help="How it becomes root (usual: none).")] = None,
+    privileged: _Privileged = None,
+    priority: _Priority = None,
+    become: _Become = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Retire the current secret of this type, if there is one.")
     ] = False,
@@ -48,19 +47,21 @@ def add(
     """Put an account that exists on an asset into the list, with its secret."""
     if password_stdin == (key is not None):
         raise Refused("Give its secret: either --password-stdin or --key FILE.", code="usage")
-    from provost.config.start import start
-
-    start()
-    from provost.server.services import accounts
-    from provost.server.services.checks import AccountFields
+    from provost.core.operations import ADD_ACCOUNT
+    from provost.core.requests import AccountBody
 
     secret = read_key(key, passphrase_stdin=passphrase_stdin) if key else read_password()
-    account = accounts.add_account(
-        fields=AccountFields(username, asset, privileged=privileged, priority=priority, become=become),
-        secret=secret,
+    body = say(
+        AccountBody,
+        username=username,
+        asset=asset,
+        secret=make_secret_body(secret),
+        privileged=privileged,
+        priority=priority,
+        become=become,
         replace=replace,
     )
-    _print_account(account, as_json=as_json)
+    _print_account(call(ADD_ACCOUNT, body=body), as_json=as_json)
 
 
 @app.command("list")
@@ -73,27 +74,23 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List the accounts in the list."""
-    from provost.config.start import start
+    from provost.core.operations import LIST_ACCOUNTS
+    from provost.core.requests import AccountQuery
 
-    start()
-    from provost.server.services import accounts, secrets
-
-    found = accounts.list_accounts(asset=asset, pending=pending)
-    held = secrets.list_held(account_ids=[account.id for account in found])
-    documents = [_describe(account, held.get(account.id, ())) for account in found]
+    found = list(call_all(LIST_ACCOUNTS, say(AccountQuery, asset=asset, pending=pending)))
     if as_json:
-        print_json({"accounts": documents})
+        print_json({"accounts": found})
         return
     print_table(
         ["account", "privileged", "secrets", "since"],
         [
             [
-                f"{one['username']}@{one['asset']}",
-                one["privileged"],
-                ", ".join(f"{held['secret_type']} ({held['state']})" for held in one["secrets"]),
-                one["listed_at"],
+                f"{one.username}@{one.asset}",
+                one.privileged,
+                ", ".join(f"{held.secret_type} ({held.state})" for held in one.secrets),
+                one.listed_at,
             ]
-            for one in documents
+            for one in found
         ],
         "No account waits for a push to be settled." if pending else "There are no accounts in the list yet.",
     )
@@ -102,13 +99,26 @@ def list_(
 @app.command()
 def show(account: AccountName, *, as_json: AsJson = False) -> None:
     """Show an account and which secrets are held of it, without the secrets."""
-    from provost.config.start import start
+    from provost.core.operations import SHOW_ACCOUNT
 
-    start()
-    from provost.server.services import accounts
+    _print_account(call(SHOW_ACCOUNT, account=account), as_json=as_json)
 
-    username, asset = split_account(account)
-    _print_account(accounts.find_account(username=username, asset=asset), as_json=as_json)
+
+@app.command()
+def edit(
+    account: AccountName,
+    *,
+    privileged: _Privileged = None,
+    priority: _Priority = None,
+    become: _Become = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change what is given of an account, and leave the rest. Its secret: account add --replace."""
+    from provost.core.operations import EDIT_ACCOUNT
+    from provost.core.requests import AccountPatch
+
+    body = say(AccountPatch, **list_given(privileged=privileged, priority=priority, become=become))
+    _print_account(call(EDIT_ACCOUNT, account=account, body=body), as_json=as_json)
 
 
 @app.command()
@@ -120,43 +130,30 @@ def reveal(
     as_json: AsJson = False,
 ) -> None:
     """Print an account's secret, alone: the password and a line end, or the private key."""
-    from provost.config.start import start
+    from provost.core.operations import REVEAL
+    from provost.core.requests import RevealBody
 
-    start()
-    from provost.server.services import accounts, secrets
-
-    username, asset = split_account(account)
-    found = accounts.find_account(username=username, asset=asset)
-    secret_type = secret_type or _choose_type(account, secrets.history(account_id=found.id))
-    secret = secrets.reveal(account_id=found.id, secret_type=secret_type, version=version)
-    text = secret.text if isinstance(secret, Password) else secret.private
-    if text is None:
-        raise Refused(
-            f"Provost holds the public key of {account} only, and no private half.", code="public_key_only"
-        )
+    found = call(REVEAL, account=account, body=say(RevealBody, secret_type=secret_type, version=version))
     if as_json:
-        print_json({"username": username, "asset": asset, "secret_type": secret_type, "secret": text})
+        print_json(found)
     else:
-        sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+        sys.stdout.write(found.secret if found.secret.endswith("\n") else f"{found.secret}\n")
 
 
 @app.command()
 def history(account: AccountName, *, as_json: AsJson = False) -> None:
     """List every secret that an account has or had, the newest first."""
-    from provost.config.start import start
+    from provost.core.operations import LIST_HISTORY
 
-    start()
-    from provost.server.services import accounts, secrets
-
-    username, asset = split_account(account)
-    found = accounts.find_account(username=username, asset=asset)
-    versions = [_describe_version(version) for version in secrets.history(account_id=found.id)]
+    found = call(LIST_HISTORY, account=account)
     if as_json:
-        print_json({"username": username, "asset": asset, "versions": versions})
+        print_json(found)
         return
     columns = ["secret_type", "version", "state", "origin", "created", "promoted_at", "retired_at", "run"]
     print_table(
-        columns, [[one[column] for column in columns] for one in versions], f"{account} has no secrets yet."
+        columns,
+        [[getattr(one, column) for column in columns] for one in found.versions],
+        f"{account} has no secrets yet.",
     )
 
 
@@ -169,19 +166,15 @@ def remove(
     as_json: AsJson = False,
 ) -> None:
     """Take an account off the list. Its secrets stay in its history, and the target is left alone."""
-    from provost.config.start import start
-
-    start()
-    from provost.server.services import accounts
+    from provost.core.names import split_account
+    from provost.core.operations import REMOVE_ACCOUNT, SHOW_ACCOUNT
+    from provost.core.requests import ForgetQuery
 
     username, asset = split_account(account)
-    if forget:
-        accounts.find_account(username=username, asset=asset)
-        if not yes:
-            typer.confirm(f"All secrets of {account} will be lost. Forget it?", abort=True, err=True)
-        accounts.forget_account(username=username, asset=asset)
-    else:
-        accounts.unlist_account(username=username, asset=asset)
+    if forget and not yes:
+        call(SHOW_ACCOUNT, account=account)
+        typer.confirm(f"All secrets of {account} will be lost. Forget it?", abort=True, err=True)
+    call(REMOVE_ACCOUNT, account=account, query=say(ForgetQuery, forget=forget))
     if as_json:
         print_json({"removed": {"username": username, "asset": asset, "forgotten": forget}})
     elif forget:
@@ -190,22 +183,12 @@ def remove(
         print_line(f"{account} is off the list. Its secrets stay: provost account history {account}")
 
 
-def _choose_type(account: str, versions: "Sequence[Version]") -> SecretType:
-    types = sorted({version.secret_type for version in versions})
-    if len(types) > 1:
-        raise Refused(f"{account} has {' and '.join(types)}: say which by --secret-type.", code="usage")
-    return types[0] if types else SecretType.PASSWORD
-
-
-def _print_account(account: "Account", *, as_json: bool) -> None:
-    from provost.server.services import secrets
-
-    document = _describe(account, secrets.list_held(account_ids=[account.id]).get(account.id, ()))
+def _print_account(account: "AccountDocument", *, as_json: bool) -> None:
     if as_json:
-        print_json({"account": document})
+        print_json({"account": account})
         return
     fields: list[tuple[str, object]] = [
-        ("account", f"{account.username}@{account.asset.name}"),
+        ("account", f"{account.username}@{account.asset}"),
         ("in the list", f"since {account.listed_at:%Y-%m-%d %H:%M:%S}" if account.listed_at else "no"),
         ("privileged", account.privileged),
     ]
@@ -213,49 +196,17 @@ def _print_account(account: "Account", *, as_json: bool) -> None:
         fields += [("priority", account.priority), ("become", account.become)]
     fields += [
         ("made by", "Provost" if account.created_by_provost else "others"),
-        ("secrets", [_summarise(held) for held in document["secrets"]] or "none"),
+        ("secrets", [_sum_up(held) for held in account.secrets] or "none"),
     ]
     print_fields(fields)
 
 
-def _summarise(held: dict[str, Any]) -> str:
-    text = f"{held['secret_type']} version {held['version']}, {held['state']}, {held['origin']}"
-    if held["fingerprint"]:
-        text += f", {held['fingerprint']}"
-    if held["public_only"]:
+def _sum_up(held: "SecretDocument") -> str:
+    text = f"{held.secret_type} version {held.version}, {held.state}, {held.origin}"
+    if held.fingerprint:
+        text += f", {held.fingerprint}"
+    if held.public_only:
         text += " (public key only: Provost holds no private half)"
-    if held["state"] == "pending":
+    if held.state == "pending":
         text += " (not proven: push again to settle it)"
     return text
-
-
-def _describe(account: "Account", held: "Sequence[Version]") -> dict[str, Any]:
-    return {
-        "username": account.username,
-        "asset": account.asset.name,
-        "privileged": account.privileged,
-        "priority": account.priority,
-        "become": account.become,
-        "created_by_provost": account.created_by_provost,
-        "listed_at": account.listed_at,
-        "created": account.created,
-        "secrets": [_describe_version(version) for version in held],
-    }
-
-
-def _describe_version(version: "Version") -> dict[str, Any]:
-    from provost.vault.keys import fingerprint
-
-    return {
-        "secret_type": version.secret_type,
-        "version": version.version,
-        "state": version.state,
-        "origin": version.origin,
-        "public_key": version.public_key or None,
-        "fingerprint": fingerprint(version.public_key) if version.public_key else None,
-        "public_only": version.public_only,
-        "run": version.run_id,
-        "created": version.created,
-        "promoted_at": version.promoted_at,
-        "retired_at": version.retired_at,
-    }

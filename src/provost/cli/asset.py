@@ -1,16 +1,17 @@
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from provost.cli.arguments import split_pairs
+from provost.cli.call import call, call_all, list_given, say
 from provost.cli.output import AsJson, print_fields, print_json, print_line, print_table
-
-if TYPE_CHECKING:
-    from provost.server.models import Asset
+from provost.cli.pairs import split_pairs
 
 app = typer.Typer(help="Assets: the systems that accounts are pushed to.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The asset's name.")]
+_Node = Annotated[list[str] | None, typer.Option(help="A folder, like /prod/web. May be repeated.")]
+_Option = Annotated[list[str] | None, typer.Option(help="NAME=VALUE, as the kind knows it. Repeatable.")]
+_Via = Annotated[str | None, typer.Option(help="The asset to go through (a jump host).")]
 
 
 @app.command()
@@ -20,35 +21,30 @@ def add(
     kind: Annotated[str, typer.Option(help="What sort of system it is, such as linux.")],
     address: Annotated[str, typer.Option(help="Host name or IP address.")],
     port: Annotated[int | None, typer.Option(help="Default: the kind's own.")] = None,
-    node: Annotated[list[str] | None, typer.Option(help="A folder, like /prod/web. May be repeated.")] = None,
-    via: Annotated[str | None, typer.Option(help="The asset to go through (a jump host).")] = None,
-    option: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE, as the kind knows it. Repeatable.")
-    ] = None,
+    node: _Node = None,
+    via: _Via = None,
+    option: _Option = None,
     comment: Annotated[str, typer.Option()] = "",
     as_json: AsJson = False,
 ) -> None:
     """Add an asset."""
-    from provost.config.start import start
+    from provost.core.operations import ADD_ASSET
+    from provost.core.requests import AssetBody
 
-    start()
-    from provost.server.services import assets
-    from provost.server.services.checks import AssetFields
-
-    asset = assets.add_asset(
-        fields=AssetFields(
-            name=name,
-            kind=kind,
-            address=address,
-            port=port,
-            nodes=tuple(node or ()),
-            via=via,
-            options=split_pairs(option or ()),
-            comment=comment,
-        )
+    body = say(
+        AssetBody,
+        name=name,
+        kind=kind,
+        address=address,
+        port=port,
+        nodes=tuple(node or ()),
+        via=via,
+        options=split_pairs(option or ()),
+        comment=comment,
     )
+    asset = call(ADD_ASSET, body=body)
     if as_json:
-        print_json({"asset": _describe(asset)})
+        print_json({"asset": asset})
     else:
         print_line(
             f"Added {name}. Next, its privileged account: "
@@ -63,19 +59,17 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List assets."""
-    from provost.config.start import start
+    from provost.core.operations import LIST_ASSETS
+    from provost.core.requests import AssetQuery
 
-    start()
-    from provost.server.services import assets
-
-    found = [_describe(asset) for asset in assets.list_assets(node=node)]
+    found = list(call_all(LIST_ASSETS, say(AssetQuery, node=node)))
     if as_json:
         print_json({"assets": found})
         return
     columns = ["name", "kind", "address", "port", "nodes", "via"]
     print_table(
         columns,
-        [[one[column] for column in columns] for one in found],
+        [[getattr(one, column) for column in columns] for one in found],
         "There are no assets yet. Add one: provost asset add --help",
     )
 
@@ -83,45 +77,69 @@ def list_(
 @app.command()
 def show(name: Name, *, as_json: AsJson = False) -> None:
     """Show an asset: how it is reached, its host keys and its privileged accounts."""
-    from provost.config.start import start
+    from provost.core.operations import SHOW_ASSET
 
-    start()
-    from provost.server.services import accounts, assets
-
-    asset = assets.find_asset(name=name)
-    listed = accounts.list_accounts(asset=name)
-    privileged = sorted((one for one in listed if one.privileged), key=lambda one: (one.priority, one.username))
-    document = _describe(asset) | {
-        "privileged": [
-            {"username": one.username, "priority": one.priority, "become": one.become} for one in privileged
-        ],
-        "accounts": len(listed),
-        "host_keys": [
-            {"fingerprint": one.fingerprint, "state": one.state, "first_seen": one.first_seen, "key": one.key}
-            for one in asset.host_keys.order_by("-first_seen")
-        ],
-    }
+    asset = call(SHOW_ASSET, name=name)
     if as_json:
-        print_json({"asset": document})
+        print_json({"asset": asset})
         return
     rows: list[tuple[str, object]] = [
-        (field, document[field]) for field in ("name", "kind", "address", "port", "nodes", "via", "comment")
+        (field, getattr(asset, field))
+        for field in ("name", "kind", "address", "port", "nodes", "via", "comment")
     ]
     rows += [
-        ("options", [f"{key}={value}" for key, value in document["options"].items()]),
-        ("accounts", f"{len(listed)} in the list"),
+        ("options", [f"{key}={value}" for key, value in asset.options.items()]),
+        ("accounts", f"{asset.accounts} in the list"),
         (
             "privileged",
-            [f"{one.username} (priority {one.priority}, become {one.become})" for one in privileged]
+            [f"{one.username} (priority {one.priority}, become {one.become})" for one in asset.privileged]
             or "none: nothing can be pushed here",
         ),
         (
             "host keys",
-            [f"{key['fingerprint']} ({key['state']})" for key in document["host_keys"]]
+            [f"{key.fingerprint} ({key.state})" for key in asset.host_keys]
             or "none seen: the next contact pins one",
         ),
     ]
     print_fields(rows)
+
+
+@app.command()
+def edit(
+    name: Name,
+    *,
+    rename: Annotated[str | None, typer.Option("--rename", help="Give it another name.")] = None,
+    address: Annotated[str | None, typer.Option(help="Host name or IP address.")] = None,
+    port: Annotated[int | None, typer.Option()] = None,
+    node: _Node = None,
+    no_nodes: Annotated[bool, typer.Option("--no-nodes", help="Take it out of every folder.")] = False,
+    via: _Via = None,
+    no_via: Annotated[bool, typer.Option("--no-via", help="Reach it directly.")] = False,
+    option: _Option = None,
+    no_options: Annotated[bool, typer.Option("--no-options", help="Take all options away.")] = False,
+    comment: Annotated[str | None, typer.Option(help="For people.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change what is given of an asset, and leave the rest. Nodes and options are replaced as a whole."""
+    from provost.core.errors import Refused
+    from provost.core.operations import EDIT_ASSET
+    from provost.core.requests import AssetPatch
+
+    for what, given, none in (("node", node, no_nodes), ("via", via, no_via), ("option", option, no_options)):
+        if given and none:
+            raise Refused(f"Give --{what}, or say that there is none: not both.", code="usage")
+    fields = list_given(name=rename, address=address, port=port, via=via, comment=comment)
+    if node or no_nodes:
+        fields["nodes"] = tuple(node or ())
+    if option or no_options:
+        fields["options"] = split_pairs(option or ())
+    if no_via:
+        fields["via"] = None
+    asset = call(EDIT_ASSET, name=name, body=say(AssetPatch, **fields))
+    if as_json:
+        print_json({"asset": asset})
+    else:
+        print_line(f"Changed {asset.name}. It is: provost asset show {asset.name}")
 
 
 @app.command()
@@ -132,17 +150,15 @@ def remove(
     as_json: AsJson = False,
 ) -> None:
     """Remove an asset, its accounts, and their secrets with all history. The target itself is left alone."""
-    from provost.config.start import start
+    from provost.core.operations import REMOVE_ASSET, SHOW_ASSET
 
-    start()
-    from provost.server.services import assets
-
-    held = assets.count_accounts(name=name)
+    asset = call(SHOW_ASSET, name=name)
+    held = asset.accounts + asset.unlisted
     if held and not yes:
         typer.confirm(
             f"{name} has {held} accounts; their secrets will be lost. Remove it?", abort=True, err=True
         )
-    assets.remove_asset(name=name)
+    call(REMOVE_ASSET, name=name)
     if as_json:
         print_json({"removed": {"asset": name, "accounts": held}})
     else:
@@ -152,29 +168,12 @@ def remove(
 @app.command()
 def trust(name: Name, *, as_json: AsJson = False) -> None:
     """Forget the pinned host keys of an asset: whatever host answers next is trusted, and its key is pinned."""
-    from provost.config.start import start
+    from provost.core.operations import TRUST_ASSET
 
-    start()
-    from provost.server.services import assets
-
-    forgotten = [key.fingerprint for key in assets.trust_asset(name=name)]
+    done = call(TRUST_ASSET, name=name)
     if as_json:
-        print_json({"asset": name, "forgotten": forgotten})
+        print_json(done)
         return
-    for fingerprint in forgotten:
+    for fingerprint in done.forgotten:
         print_line(f"Forgot {fingerprint}")
     print_line(f"The next contact with {name} pins the key that it shows.")
-
-
-def _describe(asset: "Asset") -> dict[str, Any]:
-    return {
-        "name": asset.name,
-        "kind": asset.kind,
-        "address": asset.address,
-        "port": asset.port,
-        "nodes": sorted(node.full_path for node in asset.nodes.all()),
-        "via": asset.via.name if asset.via else None,
-        "options": asset.options,
-        "comment": asset.comment,
-        "created": asset.created,
-    }

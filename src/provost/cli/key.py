@@ -2,6 +2,7 @@ from typing import Annotated
 
 import typer
 
+from provost.cli.call import call, say
 from provost.cli.output import AsJson, print_json, print_line
 
 app = typer.Typer(help="The keys that secrets are stored under.", no_args_is_help=True)
@@ -19,16 +20,12 @@ def rotate(
     as_json: AsJson = False,
 ) -> None:
     """Make a new data key and encrypt every secret anew. Nothing stops meanwhile; cut off, run it again."""
-    from provost.config.start import start
+    from provost.core.operations import ROTATE_KEYS
+    from provost.core.requests import KeyRotationBody
 
-    start()
-    from provost.server.services.rotation import rotate_keys
-
-    done = rotate_keys(master=master)
+    done = call(ROTATE_KEYS, body=say(KeyRotationBody, master=master))
     if as_json:
-        print_json(
-            {"rotation": {"secrets": done.secrets, "data_key": done.data_key, "master_key": done.master_key}}
-        )
+        print_json({"rotation": done})
         return
     print_line(f"{done.secrets} secrets are encrypted anew, with data key {done.data_key}.")
     if master:

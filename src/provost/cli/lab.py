@@ -2,6 +2,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from provost.cli.call import open_here
 from provost.cli.output import AsJson, print_json, print_line, print_table
 
 if TYPE_CHECKING:
@@ -21,9 +22,7 @@ def up(
 ) -> None:
     """Start hosts, beside those that run already. Needs root."""
     if add:
-        from provost.config.start import start
-
-        start()
+        open_here()
     lab = _open()
     hosts = lab.up(count)
     if add:
@@ -78,14 +77,17 @@ def _add(lab: "Lab", hosts: "list[Host]") -> None:
     from provost.server.services import accounts, assets
     from provost.server.services.checks import AccountFields, AssetFields
 
+    by = open_here()
     public = lab.root_key.with_suffix(".pub").read_text()
     with transaction.atomic():
         for host in hosts:
             asset = assets.add_asset(
-                fields=AssetFields(host.name, "linux", host.address, port=host.port, nodes=("/lab",))
+                by=by,
+                fields=AssetFields(host.name, "linux", host.address, port=host.port, nodes=("/lab",)),
             )
             assets.pin_host_keys(keys=[(asset.id, host.host_key)])
             accounts.add_account(
+                by=by,
                 fields=AccountFields("root", host.name, privileged=True),
                 secret=SshKey(public, host.root_key),
             )

@@ -3,17 +3,20 @@
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from provost import __version__
-from provost.cli import account, asset, imports, key, lab, run, task
+from provost.cli import account, asset, audit, imports, key, kind, lab, node, run, task, token, user
 from provost.cli.check import check
 from provost.cli.init import init
 from provost.cli.output import print_json
 from provost.cli.push import push
 from provost.cli.serve import serve
+from provost.cli.server import Server, choose
+from provost.cli.who import whoami
 from provost.core.errors import ProvostError, UsageError
 from provost.core.inert import make_inert
 
@@ -26,12 +29,18 @@ app = typer.Typer(
 app.command()(init)
 app.command()(serve)
 app.command()(check)
+app.add_typer(node.app, name="node")
 app.add_typer(asset.app, name="asset")
 app.add_typer(account.app, name="account")
 app.command("import")(imports.import_)
 app.command()(push)
 app.add_typer(task.app, name="task")
 app.add_typer(run.app, name="run")
+app.add_typer(kind.app, name="kind")
+app.add_typer(user.app, name="user")
+app.add_typer(token.app, name="token")
+app.command()(whoami)
+app.add_typer(audit.app, name="audit")
 app.add_typer(key.app, name="key")
 app.add_typer(lab.app, name="lab")
 
@@ -44,12 +53,29 @@ def _print_version(*, wanted: bool) -> None:
 
 @app.callback()
 def _main(
+    context: typer.Context,
     *,
+    server: Annotated[
+        str | None,
+        typer.Option(metavar="URL", envvar="PROVOST_SERVER", help="Work with this server, not with data here."),
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", envvar="PROVOST_TOKEN_FILE", help="Holds the token for the server."),
+    ] = None,
+    ca_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", envvar="PROVOST_CA_FILE", help="Certificates (PEM) that sign the server's own."
+        ),
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    pass
+    del version  # its callback has told it
+    chosen = Server(server.rstrip("/"), token_file, ca_file) if server else None
+    choose(chosen, verb=context.invoked_subcommand)
 
 
 def main() -> None:

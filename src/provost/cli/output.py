@@ -13,11 +13,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="Write one JSON document in
 
 
 def print_json(document: object) -> None:
-    """Write one JSON document to standard output."""
+    """Write one JSON document to standard output. What Provost tells of things may stand anywhere in it."""
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=_encode) + "\n")
 
 
-def _encode(value: Any) -> str:
+def _encode(value: Any) -> Any:
+    if hasattr(value, "model_dump"):
+        return value.model_dump()
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 

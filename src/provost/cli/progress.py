@@ -3,9 +3,8 @@
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final, Self
-
-from provost.engine import Event, Settled
 
 if TYPE_CHECKING:
     from rich import progress
@@ -48,11 +47,13 @@ class Progress:
         elif not self._quiet and self._told > self._began:
             self._tell()
 
-    def observe(self, event: Event) -> None:
-        """Count what has settled."""
-        if not isinstance(event, Settled):
-            return
-        self._counts.update(outcome.status.value for outcome in event.outcomes)
+    def count(self, statuses: Iterable[str]) -> None:
+        """Count accounts that have settled just now, by their statuses."""
+        self.show(self._counts + Counter(statuses))
+
+    def show(self, counts: Mapping[str, int]) -> None:
+        """Show how many have settled so far, by status."""
+        self._counts = Counter(counts)
         if self._bar is not None and self._task is not None:
             self._bar.update(
                 self._task, completed=self._counts.total(), description=self._describe(), rate=self._rate()

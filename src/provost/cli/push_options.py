@@ -167,7 +167,7 @@ def build_spec(given: Given, *, specified: bool, base: "PushSpec | None" = None)
     """
     from pydantic import ValidationError
 
-    from provost.cli.arguments import split_pairs
+    from provost.cli.pairs import split_pairs
     from provost.core.errors import Refused
     from provost.core.model import Strategy
     from provost.core.passwords import PasswordRules

@@ -2,27 +2,49 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
-from uuid import UUID
+from typing import Final
 
+import typer
+
+from provost.cli.call import call, call_all
 from provost.cli.output import print_json, print_line, print_table
-from provost.server.models import Record, Run
-from provost.server.models.runs import RunState
-from provost.server.services.runs import ALIVE, SETTLED_WELL
+from provost.core.documents import RecordDocument, RunDetailDocument, RunDocument
+from provost.core.model import FINE, SETTLED_WELL
+from provost.core.operations import LIST_RECORDS, SHOW_RUN
+from provost.core.requests import RecordQuery
+
+ALIVE: Final = frozenset({"queued", "running"})
+"""States of a run that is not over."""
 
 _SMALL: Final = 100
+_INTERRUPTED: Final = 130
 
 
-def print_run(run: Run, records: Sequence[Record], *, as_json: bool, whole: bool = False) -> None:
+def report_run(run_id: str, *, as_json: bool, interrupted: bool = False) -> None:
+    """Print a run that was worked off, and exit with its status; `interrupted`: a signal ended it."""
+    run = call(SHOW_RUN, run=run_id)
+    records = list_records(run_id)
+    print_run(run, records, as_json=as_json)
+    if interrupted:
+        raise typer.Exit(_INTERRUPTED)
+    if any(record.status not in FINE for record in records):
+        raise typer.Exit(1)
+
+
+def list_records(run_id: str) -> list[RecordDocument]:
+    """Return all records of a run."""
+    return list(call_all(LIST_RECORDS, RecordQuery(), run=run_id))
+
+
+def print_run(
+    run: RunDetailDocument, records: Sequence[RecordDocument], *, as_json: bool, whole: bool = False
+) -> None:
     """Print a run with its records; of a large one, unless `whole`, those that did not end well.
 
     A JSON document always holds them all.
     """
-    counts = Counter(record.status or "open" for record in records)
     if as_json:
-        print_json(
-            {"run": describe_run(run, counts), "records": [_describe_record(record) for record in records]}
-        )
+        print_json({"run": run, "records": records})
         return
     shown = records
     if len(records) > _SMALL and not (whole or run.dry_run):
@@ -32,22 +54,22 @@ def print_run(run: Run, records: Sequence[Record], *, as_json: bool, whole: bool
     if len(shown) < len(records):
         rest = f"{len(records) - len(shown)} records that ended well are not shown."
         print_line(f"{rest} All of them: provost run show {str(run.id)[:8]}")
-    if run.dry_run and run.state == RunState.FINISHED and not run.reason:
+    if run.dry_run and run.state == "finished" and not run.reason:
         decisions = Counter(record.decision or record.status or "open" for record in records)
         print_line(f"Nothing was changed. A push would do this: {sum_up(decisions)}.")
         return
-    why = f"{run.reason}: {run.message}" if run.reason else f"{sum_up(counts)}."
+    why = f"{run.reason}: {run.message}" if run.reason else f"{sum_up(run.counts)}."
     print_line(f"Run {run.id} is {run.state}: {why}")
     if run.dry_run or run.state in ALIVE:
         return
-    if any(status not in SETTLED_WELL for status in counts):
+    if any(record.status not in SETTLED_WELL for record in records):
         print_line(f"To do again what did not end well: provost run retry {str(run.id)[:8]}")
 
 
-def print_runs(runs: Sequence[Run], counts: Mapping[UUID, Counter[str]], *, as_json: bool) -> None:
+def print_runs(runs: Sequence[RunDocument], *, as_json: bool) -> None:
     """Print a list of runs."""
     if as_json:
-        print_json({"runs": [describe_run(run, counts[run.id]) for run in runs]})
+        print_json({"runs": runs})
         return
     print_table(
         ("run", "action", "task", "state", "started", "records"),
@@ -58,7 +80,7 @@ def print_runs(runs: Sequence[Run], counts: Mapping[UUID, Counter[str]], *, as_j
                 run.task,
                 run.state,
                 run.started,
-                run.reason or sum_up(counts[run.id]),
+                run.reason or sum_up(run.counts),
             )
             for run in runs
         ],
@@ -66,12 +88,12 @@ def print_runs(runs: Sequence[Run], counts: Mapping[UUID, Counter[str]], *, as_j
     )
 
 
-def _print_record_table(records: Sequence[Record]) -> None:
+def _print_record_table(records: Sequence[RecordDocument]) -> None:
     print_table(
         ("asset", "username", "type", "decision", "status", "by", "why"),
         [
             (
-                record.asset_name,
+                record.asset,
                 record.username,
                 record.secret_type,
                 record.decision,
@@ -85,36 +107,7 @@ def _print_record_table(records: Sequence[Record]) -> None:
     )
 
 
-def describe_run(run: Run, counts: Counter[str]) -> dict[str, Any]:
-    """Return a run as it is in JSON."""
-    return {
-        "id": str(run.id),
-        "state": run.state,
-        "action": run.action,
-        "dry_run": run.dry_run,
-        "task": run.task.name if run.task else None,
-        "reason": run.reason,
-        "message": run.message,
-        "started": run.started,
-        "finished": run.finished,
-        "counts": dict(counts),
-    }
-
-
-def _describe_record(record: Record) -> dict[str, Any]:
-    return {
-        "asset": record.asset_name,
-        "username": record.username,
-        "secret_type": record.secret_type,
-        "decision": record.decision,
-        "status": record.status,
-        "reason": record.reason,
-        "message": record.message,
-        "seconds": record.seconds,
-        "actor": record.actor,
-    }
-
-
-def sum_up(counts: Counter[str]) -> str:
+def sum_up(counts: Mapping[str, int]) -> str:
     """Say how many records there are of each status."""
-    return ", ".join(f"{count} {status}" for status, count in counts.most_common()) or "no records"
+    most_first = sorted(counts.items(), key=lambda pair: -pair[1])
+    return ", ".join(f"{count} {status}" for status, count in most_first) or "no records"

@@ -1,14 +1,22 @@
-"""The commands `provost run list`, `show`, `retry` and `cancel`."""
+"""The commands `provost run list`, `show`, `export`, `retry` and `cancel`."""
 
+import sys
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from provost.cli.output import AsJson
+from provost.cli.server import Detach, check_detach, find_chosen
 
-app = typer.Typer(help="Runs: list, show, retry, cancel.", no_args_is_help=True)
+app = typer.Typer(help="Runs: list, show, export, retry, cancel.", no_args_is_help=True)
 
 _Id = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or how it begins.")]
+
+
+class _Form(StrEnum):
+    CSV = "csv"
+    JSON = "json"
 
 
 @app.command("list")
@@ -17,50 +25,71 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List runs, the newest first."""
-    from provost.config.start import start
-
-    start()
+    from provost.cli.call import call_all
     from provost.cli.report import print_runs
-    from provost.server.services.runs import count_records, list_runs
+    from provost.core.operations import LIST_RUNS
+    from provost.core.requests import RunQuery
 
-    runs = list_runs(limit=limit)
-    print_runs(runs, count_records(runs=runs), as_json=as_json)
+    print_runs(list(call_all(LIST_RUNS, RunQuery(), most=limit)), as_json=as_json)
 
 
 @app.command()
 def show(run_id: _Id, as_json: AsJson = False) -> None:
     """Show a run and its records."""
-    from provost.config.start import start
+    from provost.cli.call import call
+    from provost.cli.report import list_records, print_run
+    from provost.core.operations import SHOW_RUN
 
-    start()
-    from provost.cli.report import print_run
-    from provost.server.services.runs import find_run, list_records
-
-    run = find_run(run_id=run_id)
-    print_run(run, list_records(run=run), as_json=as_json, whole=True)
+    run = call(SHOW_RUN, run=run_id)
+    print_run(run, list_records(str(run.id)), as_json=as_json, whole=True)
 
 
 @app.command()
-def retry(run_id: _Id, as_json: AsJson = False) -> None:
+def export(
+    run_id: _Id,
+    form: Annotated[_Form, typer.Option("--format", help="CSV has the records alone.")] = _Form.CSV,
+) -> None:
+    """Write a run's records, to be kept or read by others: as CSV, or as the JSON that `run show` writes."""
+    from provost.cli.call import call, call_all
+    from provost.cli.report import list_records, print_run
+    from provost.core.operations import LIST_RECORDS, SHOW_RUN
+    from provost.core.requests import RecordQuery
+    from provost.core.spreadsheet import write_csv
+
+    run = call(SHOW_RUN, run=run_id)
+    if form is _Form.JSON:
+        print_run(run, list_records(str(run.id)), as_json=True)
+    else:
+        for line in write_csv(call_all(LIST_RECORDS, RecordQuery(), run=str(run.id))):
+            sys.stdout.write(line)
+
+
+@app.command()
+def retry(run_id: _Id, *, detach: Detach = False, as_json: AsJson = False) -> None:
     """Do again, in a new run, whatever did not end well: also after Ctrl-C or a crash."""
-    from provost.config.start import start
+    check_detach(detach=detach)
+    if find_chosen():
+        from provost.cli.call import call
+        from provost.cli.watch import watch
+        from provost.core.operations import RETRY_RUN
 
-    start()
-    from provost.cli.work import work_off
-    from provost.server.services.runs import create_retry, find_run
+        watch(call(RETRY_RUN, run=run_id), detach=detach, as_json=as_json)
+    else:
+        from provost.cli.call import open_here
 
-    work_off(create_retry(run=find_run(run_id=run_id)), as_json=as_json)
+        by = open_here()
+        from provost.cli.work import work_off
+        from provost.server.services.runs import create_retry, find_run
+
+        work_off(create_retry(by=by, run=find_run(by=by, run_id=run_id), attended=True), as_json=as_json)
 
 
 @app.command()
 def cancel(run_id: _Id, as_json: AsJson = False) -> None:
     """Ask a run in another process to stop: what has begun is finished, the rest is cancelled."""
-    from provost.config.start import start
+    from provost.cli.call import call
+    from provost.cli.report import list_records, print_run
+    from provost.core.operations import CANCEL_RUN
 
-    start()
-    from provost.cli.report import print_run
-    from provost.server.services.runs import find_run, list_records, request_cancel
-
-    run = find_run(run_id=run_id)
-    request_cancel(run=run)
-    print_run(run, list_records(run=run), as_json=as_json)
+    run = call(CANCEL_RUN, run=run_id)
+    print_run(run, list_records(str(run.id)), as_json=as_json)

@@ -3,12 +3,15 @@
 import sys
 from getpass import getpass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from provost.core.errors import Refused
 from provost.core.secrets import Password, SshKey
+
+if TYPE_CHECKING:
+    from provost.core.requests import SecretBody
 
 PassphraseStdin = Annotated[
     bool, typer.Option("--passphrase-stdin", help="Read the key file's passphrase from standard input.")
@@ -59,3 +62,17 @@ def _read_stdin(prompt: str) -> str:
         return sys.stdin.buffer.read().decode().removesuffix("\n")
     except UnicodeDecodeError:
         raise Refused("What came on standard input is not UTF-8.", code="secret_refused") from None
+
+
+def make_secret_body(secret: Password | SshKey) -> "SecretBody":
+    """Return a secret as an operation takes it: of a key the private half, if there is one.
+
+    Raises:
+        Refused: it is longer than any that there is.
+    """
+    from provost.cli.call import say
+    from provost.core.requests import SecretBody
+
+    if isinstance(secret, Password):
+        return say(SecretBody, password=secret.text)
+    return say(SecretBody, key=secret.private or secret.public)

@@ -26,7 +26,7 @@ from provost.worker.worker import Worker
 
 logger = logging.getLogger(__name__)
 
-_REQUEST_PATIENCE: Final = 15
+_REQUEST_PATIENCE: Final = 10
 _RUN_PATIENCE: Final = 60
 
 
@@ -59,11 +59,14 @@ def run_server(environment: Environment, tls: ssl.SSLContext | None, listener: s
 
     server = _Server(_configure(application, tls), application, announce)
     server.obey_signals(environment, tls)
-    worker = _start_worker(environment)
+    worker = Worker(runs=environment.worker_runs, retention_days=environment.run_retention_days)
+    vitals.watch(worker)
+    worker.start()
     try:
         server.run([listener])
     finally:
-        worker.stop(patience=_RUN_PATIENCE)
+        if not worker.stop(patience=_RUN_PATIENCE):
+            logger.warning("The worker did not end in time. Its runs are taken up when their leases end.")
         connections.close_all()
         if hasattr(connection, "close_pool"):  # PostgreSQL's
             connection.close_pool()
@@ -83,14 +86,6 @@ def _configure(application: Gate, tls: ssl.SSLContext | None) -> uvicorn.Config:
         ssl_context_factory=None if tls is None else lambda _config, _default: tls,
         timeout_graceful_shutdown=_REQUEST_PATIENCE,
     )
-
-
-def _start_worker(environment: Environment) -> Worker:
-    """Start working runs off, in a thread of its own."""
-    worker = Worker(runs=environment.worker_runs, retention_days=environment.run_retention_days)
-    worker.start()
-    vitals.watch(worker)
-    return worker
 
 
 class _Server(uvicorn.Server):

@@ -6,9 +6,10 @@ import typer
 
 from provost.cli.output import AsJson
 from provost.cli.push_options import Given, build_spec, read_specified, take_given_options, take_options
+from provost.cli.server import Detach, check_detach, find_chosen
 
 if TYPE_CHECKING:
-    from provost.core.schedule import Schedule
+    from provost.core.requests import ScheduleBody
 
 app = typer.Typer(help="Push tasks: saved, run again, or by the clock.", no_args_is_help=True)
 
@@ -47,45 +48,44 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Save a push under a name. Nothing is contacted; its folders are looked into when it runs."""
-    from provost.config.start import start
-
-    start()
+    from provost.cli.call import call, say
+    from provost.cli.secrets import make_secret_body
     from provost.cli.task_report import print_task
-    from provost.server.services.tasks import TaskFields, create_task
+    from provost.core.operations import CREATE_TASK
+    from provost.core.requests import TaskBody
 
     specified = read_specified(given, given["secret_type"])
-    fields = TaskFields(
+    body = say(
+        TaskBody,
         name=name,
         spec=build_spec(given, specified=specified is not None),
         schedule=_build_schedule(None, every=every, cron=cron, zone=zone, window=window),
         active=not inactive,
         comment=comment or "",
+        secret=make_secret_body(specified) if specified else None,
     )
-    print_task(create_task(fields=fields, specified=specified), as_json=as_json)
+    print_task(call(CREATE_TASK, body=body), as_json=as_json)
 
 
 @app.command("list")
 def list_(*, as_json: AsJson = False) -> None:
     """List tasks by name."""
-    from provost.config.start import start
-
-    start()
+    from provost.cli.call import call_all
     from provost.cli.task_report import print_tasks
-    from provost.server.services.tasks import list_tasks
+    from provost.core.operations import LIST_TASKS
+    from provost.core.requests import TaskQuery
 
-    print_tasks(list_tasks(), as_json=as_json)
+    print_tasks(list(call_all(LIST_TASKS, TaskQuery())), as_json=as_json)
 
 
 @app.command()
 def show(name: _Name, *, as_json: AsJson = False) -> None:
     """Show a task: what it pushes, when it is due, and its last runs."""
-    from provost.config.start import start
-
-    start()
+    from provost.cli.call import call
     from provost.cli.task_report import print_task
-    from provost.server.services.tasks import find_task
+    from provost.core.operations import SHOW_TASK
 
-    print_task(find_task(name=name), as_json=as_json)
+    print_task(call(SHOW_TASK, name=name), as_json=as_json)
 
 
 @app.command()
@@ -112,58 +112,67 @@ def edit(
     as_json: AsJson = False,
 ) -> None:
     """Change what is given of a task, and leave the rest. Assets and folders are replaced together."""
-    from provost.config.start import start
-
-    start()
-    from dataclasses import replace
-
+    from provost.cli.call import call, list_given, say
+    from provost.cli.secrets import make_secret_body
     from provost.cli.task_report import print_task
     from provost.core.model import Strategy
-    from provost.server.services.tasks import edit_task, find_task, read_fields
+    from provost.core.operations import EDIT_TASK, SHOW_TASK
+    from provost.core.requests import ScheduleBody, TaskPatch
 
-    before = read_fields(task=find_task(name=name))
+    before = call(SHOW_TASK, name=name)
     specified = read_specified(given, given.get("secret_type", before.spec.secret_type))
     changes: dict[str, Any] = {}
     if random:
         changes["strategy"] = Strategy.RANDOM
     if no_params:
         changes["parameters"] = {}
-    schedule = None if no_schedule else before.schedule
-    if schedule and no_window:
-        schedule = schedule.model_copy(update={"window": None})
-    fields = replace(
-        before,
-        name=before.name if rename is None else rename,
-        spec=build_spec(given, specified=specified is not None, base=before.spec.model_copy(update=changes)),
-        schedule=_build_schedule(schedule, every=every, cron=cron, zone=zone, window=window),
-        active=before.active if active is None else active,
-        comment=before.comment if comment is None else comment,
+    base = None
+    if before.schedule and not no_schedule:
+        base = ScheduleBody(**before.schedule.model_dump(exclude={"words"}))
+        if no_window:
+            base = base.model_copy(update={"window": None})
+    patch = list_given(
+        name=rename,
+        active=active,
+        comment=comment,
+        secret=make_secret_body(specified) if specified else None,
     )
-    print_task(edit_task(name=name, fields=fields, specified=specified), as_json=as_json)
+    patch |= {
+        "spec": build_spec(given, specified=specified is not None, base=before.spec.model_copy(update=changes)),
+        "schedule": _build_schedule(base, every=every, cron=cron, zone=zone, window=window),
+    }
+    task = call(EDIT_TASK, name=name, body=say(TaskPatch, **patch), version=before.version)
+    print_task(task, as_json=as_json)
 
 
 @app.command()
-def run(name: _Name, *, as_json: AsJson = False) -> None:
+def run(name: _Name, *, detach: Detach = False, as_json: AsJson = False) -> None:
     """Run a task now, in the foreground, whether or not it is active."""
-    from provost.config.start import start
+    check_detach(detach=detach)
+    if find_chosen():
+        from provost.cli.call import call
+        from provost.cli.watch import watch
+        from provost.core.operations import RUN_TASK
 
-    start()
-    from provost.cli.work import work_off
-    from provost.server.services import tasks
+        watch(call(RUN_TASK, name=name), detach=detach, as_json=as_json)
+    else:
+        from provost.cli.call import open_here
 
-    work_off(tasks.start(task=tasks.find_task(name=name)), as_json=as_json)
+        by = open_here()
+        from provost.cli.work import work_off
+        from provost.server.services import tasks
+
+        work_off(tasks.start(by=by, name=name, attended=True), as_json=as_json)
 
 
 @app.command()
 def delete(name: _Name, *, as_json: AsJson = False) -> None:
     """Delete a task and the secret specified for it. Its runs, and what they pushed, stay."""
-    from provost.config.start import start
-
-    start()
+    from provost.cli.call import call
     from provost.cli.output import print_json, print_line
-    from provost.server.services.tasks import delete_task
+    from provost.core.operations import DELETE_TASK
 
-    delete_task(name=name)
+    call(DELETE_TASK, name=name)
     if as_json:
         print_json({"deleted": {"task": name}})
     else:
@@ -171,18 +180,16 @@ def delete(name: _Name, *, as_json: AsJson = False) -> None:
 
 
 def _build_schedule(
-    base: "Schedule | None", *, every: str | None, cron: str | None, zone: str | None, window: str | None
-) -> "Schedule | None":
-    from datetime import UTC, datetime
-
+    base: "ScheduleBody | None", *, every: str | None, cron: str | None, zone: str | None, window: str | None
+) -> "ScheduleBody | None":
+    """Return a schedule with what is given, and the rest as in `base`."""
+    from provost.cli.call import list_given, say
     from provost.core.errors import Refused
-    from provost.core.schedule import Schedule
+    from provost.core.requests import ScheduleBody
 
-    told: dict[str, Any] = {"zone": zone, "window": window}
-    values = {name: value for name, value in told.items() if value is not None}
+    values = list_given(zone=zone, window=window)
     if every is not None or cron is not None:
-        now = datetime.now(UTC).replace(second=0, microsecond=0)
-        values |= {"every": every, "cron": cron, "since": now}
+        values |= {"every": every, "cron": cron, "since": None}
     elif base is None:
         if values:
             raise Refused(
@@ -190,4 +197,4 @@ def _build_schedule(
                 code="schedule_refused",
             )
         return None
-    return Schedule.model_validate((base.model_dump() if base else {}) | values)
+    return say(ScheduleBody, **(base.model_dump() if base else {}) | values)

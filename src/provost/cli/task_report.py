@@ -1,59 +1,45 @@
 """Saved tasks as tables and as JSON (the shape is a public contract)."""
 
-from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Final
+from datetime import datetime
 
-from django.utils import timezone
-
+from provost.cli.call import call
 from provost.cli.output import print_fields, print_json, print_line, print_table
-from provost.cli.report import describe_run, print_runs, sum_up
-from provost.core import schedule as schedules
+from provost.cli.report import print_runs, sum_up
+from provost.core.documents import ScheduleDocument, TaskDetailDocument, TaskDocument
+from provost.core.errors import NotFound
 from provost.core.model import SecretType, Strategy
+from provost.core.operations import SHOW_RUN
 from provost.core.push import PushSpec
-from provost.core.schedule import Schedule
-from provost.server.models import Run, Task
-from provost.server.services.runs import count_records, list_runs
-from provost.server.services.tasks import TaskFields, read_fields
-
-_RUNS: Final = 5
+from provost.core.schedule import find_zone
 
 
-def print_tasks(tasks: Sequence[Task], *, as_json: bool) -> None:
+def print_tasks(tasks: Sequence[TaskDocument], *, as_json: bool) -> None:
     """Print a list of tasks."""
-    last = [task.last_run for task in tasks if task.last_run]
-    counts = count_records(runs=last)
     if as_json:
-        print_json({"tasks": [_describe(task) for task in tasks]})
+        print_json({"tasks": tasks})
         return
-    rows = []
-    for task in tasks:
-        fields = read_fields(task=task)
-        rows.append(
+    print_table(
+        ("task", "when", "next", "last run"),
+        [
             (
                 task.name,
-                _say_when(fields),
-                _show_time(fields.schedule, task.next_due) if fields.schedule else None,
-                _say_last(task.last_run, counts[task.last_run.id]) if task.last_run else None,
+                _say_when(task),
+                _show_time(task.schedule, task.next_due) if task.schedule else None,
+                _say_last(task),
             )
-        )
-    print_table(
-        ("task", "when", "next", "last run"), rows, "There are no tasks yet. Make one: provost task create"
+            for task in tasks
+        ],
+        "There are no tasks yet. Make one: provost task create",
     )
 
 
-def print_task(task: Task, *, as_json: bool) -> None:
+def print_task(task: TaskDetailDocument, *, as_json: bool) -> None:
     """Print a task, its next times and its last runs."""
-    runs = list_runs(limit=_RUNS, task=task)
-    counts = count_records(runs=runs)
-    fields = read_fields(task=task)
-    times = schedules.next_times(fields.schedule, timezone.now()) if fields.schedule and fields.active else []
     if as_json:
-        document = _describe(task)
-        document |= {"next_times": times, "runs": [describe_run(run, counts[run.id]) for run in runs]}
-        print_json({"task": document})
+        print_json({"task": task})
         return
-    spec = fields.spec
+    spec = task.spec
     lines: list[tuple[str, object]] = [
         ("task", task.name),
         ("accounts", list(spec.usernames)),
@@ -63,38 +49,21 @@ def print_task(task: Task, *, as_json: bool) -> None:
         ("parameters", [f"{name}={value}" for name, value in spec.parameters.items()]),
         ("verify", spec.verify),
         ("concurrency", spec.concurrency),
-        ("when", _say_when(fields)),
-        ("next times", [_show_time(fields.schedule, time) for time in times]),
+        ("when", _say_when(task)),
+        ("next times", [_show_time(task.schedule, time) for time in task.next_times]),
         ("comment", task.comment),
         ("updated", task.updated),
     ]
     print_fields([(name, value) for name, value in lines if value not in ([], "")])
-    if runs:
+    if task.runs:
         print_line("")
-        print_runs(runs, counts, as_json=False)
+        print_runs(task.runs, as_json=False)
 
 
-def _describe(task: Task) -> dict[str, Any]:
-    schedule = read_fields(task=task).schedule
-    return {
-        "name": task.name,
-        "spec": task.spec,
-        "schedule": {**schedule.model_dump(mode="json"), "words": schedules.describe(schedule)}
-        if schedule
-        else None,
-        "active": task.active,
-        "next_due": task.next_due,
-        "last_run": str(task.last_run_id) if task.last_run_id else None,
-        "comment": task.comment,
-        "created": task.created,
-        "updated": task.updated,
-    }
-
-
-def _say_when(fields: TaskFields) -> str:
-    if fields.schedule is None:
+def _say_when(task: TaskDocument) -> str:
+    if task.schedule is None:
         return "when somebody runs it"
-    return schedules.describe(fields.schedule) + ("" if fields.active else " (not active)")
+    return task.schedule.words + ("" if task.active else " (not active)")
 
 
 def _say_secret(spec: PushSpec) -> str:
@@ -107,11 +76,17 @@ def _say_secret(spec: PushSpec) -> str:
     return f"{spec.secret_type}, random: {spec.rules.length} characters, {classes}{without}"
 
 
-def _show_time(schedule: Schedule | None, time: Any) -> str | None:
+def _show_time(schedule: ScheduleDocument | None, time: datetime | None) -> str | None:
     if schedule is None or time is None:
         return None
-    return f"{time.astimezone(schedules.find_zone(schedule.zone)):%a %Y-%m-%d %H:%M} {schedule.zone}"
+    return f"{time.astimezone(find_zone(schedule.zone)):%a %Y-%m-%d %H:%M} {schedule.zone}"
 
 
-def _say_last(run: Run, counts: Counter[str]) -> str:
-    return f"{run.state}: {run.reason or sum_up(counts)}"
+def _say_last(task: TaskDocument) -> str | None:
+    if task.last_run is None:
+        return None
+    try:
+        run = call(SHOW_RUN, run=str(task.last_run))
+    except NotFound:  # out of the caller's sight, or removed
+        return None
+    return f"{run.state}: {run.reason or sum_up(run.counts)}"

@@ -35,7 +35,6 @@ else:
     }
 
 INSTALLED_APPS = ["treebeard", "provost.server"]
-TOKEN_LONGEST_DAYS = ENVIRONMENT.token_longest_days
 AUTH_USER_MODEL = "server.User"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True

@@ -19,7 +19,7 @@ T = TypeVar("T")
 class Document(BaseModel):
     """What is told of one thing."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class PageDocument(Document, Generic[T]):
@@ -54,7 +54,10 @@ class PrivilegedDocument(Document):
 
 
 class AssetDocument(Document):
-    """A target system; `via` is the asset that it is reached through."""
+    """A target system; `via` is the asset that it is reached through.
+
+    Nodes and a gateway that the caller does not see are left out.
+    """
 
     name: str
     kind: str
@@ -69,10 +72,14 @@ class AssetDocument(Document):
 
 
 class AssetDetailDocument(AssetDocument):
-    """An asset, with how many accounts of it are in the list, and with what it is known by."""
+    """An asset, with how many accounts of it are in the list, and with what it is known by.
+
+    `unlisted` counts the accounts that are not in the list, and of which secrets are kept.
+    """
 
     privileged: list[PrivilegedDocument]
     accounts: int
+    unlisted: int
     host_keys: list[HostKeyDocument]
 
 
@@ -125,7 +132,10 @@ class RevealedDocument(Document):
 
 
 class RunDocument(Document):
-    """One execution; `counts` are its records by status, those without one yet as `open`."""
+    """One execution; `counts` are its records by status, those without one yet as `open`.
+
+    Records and a task that the caller does not see are left out.
+    """
 
     id: UUID
     state: str

@@ -1,6 +1,7 @@
 """The words of Provost as values."""
 
 from enum import StrEnum
+from typing import Final
 
 
 class SecretType(StrEnum):
@@ -68,3 +69,10 @@ class Status(StrEnum):
     FAILED = "failed"
     SKIPPED = "skipped"
     CANCELLED = "cancelled"
+
+
+FINE: Final = frozenset({Status.SUCCEEDED, Status.UNCHANGED})
+"""Statuses that leave nothing to do."""
+
+SETTLED_WELL: Final = FINE | {Status.UNVERIFIED}
+"""Statuses that a retry leaves alone."""

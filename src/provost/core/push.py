@@ -15,7 +15,7 @@ class PushSpec(BaseModel):
     `parameters` are those of the kinds pushed to; each goes to the kinds that know it.  Times in seconds.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     assets: tuple[str, ...] = ()
     nodes: tuple[str, ...] = ()
@@ -27,5 +27,5 @@ class PushSpec(BaseModel):
     parameters: dict[str, str] = {}
     verify: Annotated[bool, Field(strict=True)] = True
     concurrency: int = Field(50, strict=True, ge=1, le=1000)
-    connect_timeout: float = Field(20.0, gt=0, le=3600)
-    command_timeout: float = Field(60.0, gt=0, le=3600)
+    connect_timeout: float = Field(20.0, gt=0, le=86_400)
+    command_timeout: float = Field(60.0, gt=0, le=86_400)

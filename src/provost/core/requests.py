@@ -27,7 +27,7 @@ Instant = Annotated[AwareDatetime, BeforeValidator(_refuse_numbers)]
 class Said(BaseModel):
     """What somebody says. What is not known is refused, so that no misspelt field is lost."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class SecretBody(Said):

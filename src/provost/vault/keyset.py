@@ -6,11 +6,13 @@ Tink puts the id of the key in front of what it encrypts
 
 import json
 from functools import cache
-from typing import Any, Self
-
-from tink import KeysetHandle, TinkError, aead, json_proto_keyset_format, new_keyset_handle, secret_key_access
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Self
 
 from provost.core.errors import VaultError
+
+if TYPE_CHECKING:
+    from tink import KeysetHandle, aead
 
 _PREFIX = 5
 _BOUND_TO_KEYSET = b"provost keyset"
@@ -23,25 +25,30 @@ class DataKeyUnknown(VaultError):
 
 
 @cache
-def _register() -> None:
+def _load() -> ModuleType:
+    """Import Tink when the first keyset is used: most commands read no secret, and need not wait for it."""
+    import tink  # noqa: PLC0415
+    from tink import aead, json_proto_keyset_format, secret_key_access  # noqa: F401, PLC0415
+
     aead.register()
+    return tink
 
 
 class Keyset:
     """Keys that encrypt and decrypt bytes, each bound to some associated data."""
 
-    def __init__(self, handle: KeysetHandle) -> None:
+    def __init__(self, handle: "KeysetHandle") -> None:
         info = handle.keyset_info()
         self._handle = handle
-        self.primitive: aead.Aead = handle.primitive(aead.Aead)  # type: ignore[type-abstract]
+        self.primitive: aead.Aead = handle.primitive(_load().aead.Aead)
         self.primary_key_id: int = info.primary_key_id
         self.key_ids: tuple[int, ...] = tuple(key.key_id for key in info.key_info)
 
     @classmethod
     def generate(cls) -> Self:
         """Return a keyset of one new key."""
-        _register()
-        return cls(new_keyset_handle(aead.aead_key_templates.XCHACHA20_POLY1305))
+        tink = _load()
+        return cls(tink.new_keyset_handle(tink.aead.aead_key_templates.XCHACHA20_POLY1305))
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -50,20 +57,21 @@ class Keyset:
         Raises:
             ValueError: it is not a keyset; the message shows nothing of it.
         """
-        _register()
+        tink = _load()
         try:
-            return cls(json_proto_keyset_format.parse(text, secret_key_access.TOKEN))
-        except TinkError:
+            return cls(tink.json_proto_keyset_format.parse(text, tink.secret_key_access.TOKEN))
+        except tink.TinkError:
             raise ValueError("not a Tink keyset in JSON") from None
 
     def serialize(self) -> str:
         """Return the keys as Tink's JSON, in clear."""
-        text: str = json_proto_keyset_format.serialize(self._handle, secret_key_access.TOKEN)
+        tink = _load()
+        text: str = tink.json_proto_keyset_format.serialize(self._handle, tink.secret_key_access.TOKEN)
         return text
 
     def wrap(self, master: "Keyset") -> str:
         """Return these keys as Tink's JSON, encrypted by `master`."""
-        text: str = json_proto_keyset_format.serialize_encrypted(
+        text: str = _load().json_proto_keyset_format.serialize_encrypted(
             self._handle, master.primitive, _BOUND_TO_KEYSET
         )
         return text
@@ -75,9 +83,10 @@ class Keyset:
         Raises:
             ValueError: `master` does not decrypt it.
         """
+        tink = _load()
         try:
-            return cls(json_proto_keyset_format.parse_encrypted(text, master.primitive, _BOUND_TO_KEYSET))
-        except TinkError:
+            return cls(tink.json_proto_keyset_format.parse_encrypted(text, master.primitive, _BOUND_TO_KEYSET))
+        except tink.TinkError:
             raise ValueError("the master key does not decrypt this keyset") from None
 
     def add_primary(self) -> "Keyset":
@@ -110,7 +119,7 @@ class Keyset:
             raise DataKeyUnknown(f"It is encrypted with data key {key_id}, which this vault does not hold.")
         try:
             plain: bytes = self.primitive.decrypt(encrypted, associated_data)
-        except TinkError:
+        except _load().TinkError:
             raise VaultError(
                 "It was changed, or moved here from another place.", code="secret_does_not_decrypt"
             ) from None

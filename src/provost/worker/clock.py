@@ -10,6 +10,7 @@ from typing import Final
 from django.utils import timezone
 
 from provost.server.services.clerk import open_clerk
+from provost.server.services.metrics import SCHEDULER_TICK
 from provost.server.services.retention import delete_old
 from provost.server.services.tasks import claim_due
 from provost.worker.faults import describe_fault
@@ -29,6 +30,7 @@ async def keep_time(*, wake: Callable[[], None], retention_days: int) -> None:
             try:
                 if await clerk.do(tick, now=timezone.now()):
                     wake()
+                SCHEDULER_TICK.set_to_current_time()
                 if time.monotonic() >= tidy_at:
                     tidy_at += _HOUR
                     if await clerk.do(delete_old, now=timezone.now(), days=retention_days):

@@ -11,7 +11,7 @@ from provost.core.push import PushSpec
 from provost.core.rights import Face, Principal, Right, Role
 from provost.core.schedule import Schedule
 from provost.server.models import Account, Asset, AuditEntry, Grant, Record, Run, Task, Token, User
-from provost.server.services import assets, nodes, runs, secrets
+from provost.server.services import assets, nodes, runs, secrets, tasks
 from provost.server.services.pages import Page
 from provost.server.services.secrets import Version
 from provost.vault.keys import fingerprint
@@ -19,32 +19,37 @@ from provost.vault.keys import fingerprint
 _LAST_RUNS = 5
 
 
-def describe_asset(asset: Asset) -> told.AssetDocument:
-    """Tell of an asset."""
-    return told.AssetDocument(
-        name=asset.name,
-        kind=asset.kind,
-        address=asset.address,
-        port=asset.port,
-        nodes=sorted(node.full_path for node in asset.nodes.all()),
-        via=asset.via.name if asset.via else None,
-        options=asset.options,
-        comment=asset.comment,
-        created=asset.created,
-        version=asset.version,
-    )
+def describe_assets(by: Principal, found: Sequence[Asset]) -> list[told.AssetDocument]:
+    """Tell of assets, but for nodes and gateways that the caller does not see."""
+    gateways = assets.find_seen_gateways(by=by, assets=found)
+    return [
+        told.AssetDocument(
+            name=asset.name,
+            kind=asset.kind,
+            address=asset.address,
+            port=asset.port,
+            nodes=sorted(node.full_path for node in assets.list_seen_nodes(by, asset)),
+            via=asset.via.name if asset.via and asset.via.id in gateways else None,
+            options=asset.options,
+            comment=asset.comment,
+            created=asset.created,
+            version=asset.version,
+        )
+        for asset in found
+    ]
 
 
-def describe_asset_detail(asset: Asset) -> told.AssetDetailDocument:
-    """Tell of an asset all that is known."""
+def describe_asset_detail(by: Principal, asset: Asset) -> told.AssetDetailDocument:
+    """Tell of an asset all that the caller sees."""
     listed = asset.accounts.exclude(listed_at=None)
     return told.AssetDetailDocument(
-        **describe_asset(asset).model_dump(),
+        **describe_assets(by, [asset])[0].model_dump(),
         privileged=[
             told.PrivilegedDocument(username=one.username, priority=one.priority, become=Become(one.become))
             for one in listed.filter(privileged=True).order_by("priority", "username")
         ],
         accounts=listed.count(),
+        unlisted=asset.accounts.filter(listed_at=None).count(),
         host_keys=[
             told.HostKeyDocument(
                 fingerprint=one.fingerprint, state=one.state, first_seen=one.first_seen, key=one.key
@@ -95,15 +100,16 @@ def describe_secrets(versions: Iterable[Version]) -> list[told.SecretDocument]:
 
 
 def describe_runs(by: Principal, found: Sequence[Run]) -> list[told.RunDocument]:
-    """Tell of runs, counting the records that the caller sees."""
+    """Tell of runs: of their records and tasks, those that the caller sees."""
     counts = runs.count_records(by=by, runs=found)
+    seen = tasks.find_seen(by=by, ids=[run.task_id for run in found if run.task_id is not None])
     return [
         told.RunDocument(
             id=run.id,
             state=run.state,
             action=run.action,
             dry_run=run.dry_run,
-            task=run.task.name if run.task else None,
+            task=run.task.name if run.task and run.task.id in seen else None,
             requested_by=run.requested_by,
             reason=run.reason,
             message=run.message,

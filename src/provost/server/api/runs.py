@@ -4,11 +4,13 @@ from provost.core.rights import Principal
 from provost.server.api.describe import describe_record, describe_run_detail, describe_runs
 from provost.server.api.paging import each, make_page, read_page
 from provost.server.api.reading import match_strategy, read_secret
-from provost.server.services import idempotency, runs
+from provost.server.services import idempotency, runs, tasks
 
 
 def list_runs(by: Principal, query: RunQuery) -> PageDocument[RunDocument]:
     """List runs, the newest first."""
+    if query.task is not None:
+        tasks.find_task(by=by, name=query.task)
     filters = runs.RunFilter(query.state, query.action, query.task, query.dry_run)
     found = runs.list_runs(by=by, filters=filters, page=read_page(query))
     return make_page(found, lambda rows: describe_runs(by, rows))

@@ -1,20 +1,20 @@
 """What is longer than one answer: a run's progress as it goes on, and exports."""
 
 import asyncio
-import csv
-import io
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import islice
 from typing import Annotated, Any, Final, Literal
 
 from asgiref.sync import sync_to_async
+from django.db import connection
 from django.http import HttpRequest, StreamingHttpResponse
 from ninja import NinjaAPI, Query
 from pydantic import Field
 
-from provost.core.documents import ProblemDocument, RecordDocument
+from provost.core.documents import ProblemDocument
 from provost.core.requests import Said
 from provost.core.rights import Principal
+from provost.core.spreadsheet import write_csv
 from provost.server.api.authentication import AsyncToken
 from provost.server.api.describe import describe_entry, describe_record, describe_run_detail
 from provost.server.services import audit, runs
@@ -22,7 +22,6 @@ from provost.server.services.runs import ALIVE
 
 _PAUSE: Final = 1.0
 _AT_ONCE: Final = 500
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _REFUSED: Final = {frozenset({400, 401, 403, 404, 422, 503}): ProblemDocument}
 
 
@@ -96,22 +95,12 @@ async def export_audit(request: HttpRequest) -> StreamingHttpResponse:
     return _stream(_batch(lines), "application/x-ndjson")
 
 
-def write_csv(records: Iterable[RecordDocument]) -> Iterator[str]:
-    """Yield records as CSV (RFC 4180). What a spreadsheet would take for a formula gets a quote before it."""
-    yield _write_row(list(RecordDocument.model_fields))
-    for record in records:
-        yield _write_row(["" if value is None else str(value) for value in record.model_dump().values()])
-
-
-def _write_row(cells: Iterable[str]) -> str:
-    line = io.StringIO()
-    csv.writer(line).writerow([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells])
-    return line.getvalue()
-
-
 def _look_now(by: Principal, run: str) -> tuple[str, bool]:
-    found = runs.find_run(by=by, run_id=run)
-    return describe_run_detail(by, found).model_dump_json(), found.state not in ALIVE
+    try:
+        found = runs.find_run(by=by, run_id=run)
+        return describe_run_detail(by, found).model_dump_json(), found.state not in ALIVE
+    finally:
+        connection.close()  # who watches for hours must not keep one of the pool's connections
 
 
 _look = sync_to_async(_look_now)

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from provost.core.errors import Conflict, Refused
 from provost.core.rights import Principal, Reach, Right
-from provost.server.models import Asset, AssetLock, HostKey
+from provost.server.models import Asset, AssetLock, HostKey, Node
 from provost.server.models.inventory import HostKeyState
 from provost.server.services import audit
 from provost.server.services.checks import AssetFields, check_asset, choose_port
@@ -20,8 +20,8 @@ from provost.server.services.locks import is_gone
 from provost.server.services.names import check_version, describe_missing
 from provost.server.services.nodes import ensure_nodes, find_node
 from provost.server.services.pages import EVERYTHING, Page, Place, cut
-from provost.server.services.reach import check_assets, check_node, limit
-from provost.server.services.renames import rename_asset_in_tasks
+from provost.server.services.reach import check_assets, check_gain, check_node, limit
+from provost.server.services.renames import drop_asset_from_tasks, rename_asset_in_tasks
 from provost.vault.keys import fingerprint
 
 
@@ -42,8 +42,9 @@ def add_asset(*, by: Principal, fields: AssetFields) -> Asset:
         NotFound: there is no such kind, or no such asset to go through.
         Refused: a field cannot be used.
         Conflict: the name is taken.
-        Forbidden: the caller may not work in one of the nodes; without a node, everywhere.
+        Forbidden: the caller may not work in one of the nodes, or on the gateway; without a node, everywhere.
     """
+    by.require(Right.OPERATE, what="add assets")
     fields = check_asset(fields)
     check_homeless(by, fields)
     with transaction.atomic():
@@ -54,7 +55,7 @@ def add_asset(*, by: Principal, fields: AssetFields) -> Asset:
             kind=fields.kind,
             address=fields.address,
             port=choose_port(fields),
-            via=find_asset(by=by, name=fields.via) if fields.via else None,
+            via=find_gateway(by, fields.via) if fields.via else None,
             options=dict(fields.options),
             comment=fields.comment,
         )
@@ -70,22 +71,37 @@ def check_homeless(by: Principal, fields: AssetFields) -> None:
         by.require_everywhere(Right.OPERATE, what=f"have asset {fields.name} in no node")
 
 
+def find_gateway(by: Principal, name: str) -> Asset:
+    """Return an asset for others to be reached through: it is logged in to on their way.
+
+    Raises:
+        NotFound: there is none that the caller sees.
+        Forbidden: the caller may not work on it.
+    """
+    gateway = find_asset(by=by, name=name)
+    check_assets(by, Right.OPERATE, [gateway], what=f"go through {name}")
+    return gateway
+
+
 def edit_asset(*, by: Principal, name: str, fields: AssetFields, version: int | None = None) -> Asset:
     """Give an asset other fields; its kind stays. `version` is the one that the caller saw (None: whichever).
+
+    Nodes and a gateway that the caller does not see stay as they are.
 
     Raises:
         NotFound: there is no such asset, or none to go through.
         Refused: a field cannot be used, or it would be reached through itself.
         Conflict: the name is taken; or `version_outdated`: it was changed in the meantime.
-        Forbidden: the caller may not work in a node that it leaves or joins; or, where it points elsewhere
-            (address, port, route, options), may not administer it: its secrets would be sent there.
+        Forbidden: the caller may not work in a node that it leaves or joins, or may do more in one that it
+            joins; or, where it points elsewhere (address, port, route, options), may not administer it: its
+            secrets would be sent there.
     """
     fields = check_asset(fields)
     with transaction.atomic():
         asset = find_asset(by=by, name=name, lock=True)
         check_assets(by, Right.OPERATE, [asset], what=f"change asset {name}")
         check_version(asset, version)
-        before = describe_fields(asset)
+        before = describe_fields(by=by, asset=asset)
         changes = list_changes(before, fields)
         check_redirection(by, asset, changes)
         if "kind" in changes:
@@ -103,36 +119,63 @@ def edit_asset(*, by: Principal, name: str, fields: AssetFields, version: int | 
         if "nodes" in changes:
             move_asset(by, asset, fields)
         if "via" in changes:
-            set_via(gateways={asset.id: find_asset(by=by, name=fields.via).id if fields.via else None})
+            set_via(by=by, gateways={asset.id: find_gateway(by, fields.via).id if fields.via else None})
         audit.write(by=by, action="asset.edit", subject=f"asset {name}", details=changes)
-        return find_asset(by=by, name=fields.name)
+        return Asset.objects.select_related("via").prefetch_related("nodes").get(id=asset.id)
 
 
 def move_asset(by: Principal, asset: Asset, fields: AssetFields) -> None:
     """Put an asset into the nodes of `fields`, and out of the others.
 
     Raises:
-        Forbidden: the caller may not work in one that it leaves or joins.
+        Forbidden: the caller may not work in one that it leaves or joins, or may do more in one that it joins.
     """
-    check_homeless(by, fields)
-    left = [node for node in asset.nodes.all() if node.full_path not in fields.nodes]
-    for node in left:
-        check_node(by, Right.OPERATE, node, what=f"take {asset} out of {node}")
-    stayed = {node.full_path for node in asset.nodes.all()} & set(fields.nodes)
-    joined = ensure_nodes(by=by, paths=set(fields.nodes) - stayed)
-    asset.nodes.remove(*left)
+    joined = ensure_nodes(by=by, paths=check_move(by, asset, fields))
+    check_gain(by, asset.nodes.all(), joined.values(), what=f"move asset {asset}")
+    asset.nodes.remove(*(node for node in list_seen_nodes(by, asset) if node.full_path not in fields.nodes))
     asset.nodes.add(*joined.values())
 
 
-def describe_fields(asset: Asset) -> AssetFields:
-    """Return what the operator said of an asset."""
+def check_move(by: Principal, asset: Asset, fields: AssetFields) -> set[str]:
+    """Return the paths of the nodes that an asset joins.
+
+    Raises:
+        Forbidden: the caller may not take it out of those that it leaves.
+    """
+    seen = list_seen_nodes(by, asset)
+    if len(seen) == len(asset.nodes.all()):
+        check_homeless(by, fields)
+    for node in seen:
+        if node.full_path not in fields.nodes:
+            check_node(by, Right.OPERATE, node, what=f"take {asset} out of {node}")
+    return set(fields.nodes) - {node.full_path for node in seen}
+
+
+def list_seen_nodes(by: Principal, asset: Asset) -> list[Node]:
+    """Return those of an asset's nodes that somebody sees."""
+    reach = by.reach(Right.VIEW)
+    return [node for node in asset.nodes.all() if reach.covers(node.path)]
+
+
+def find_seen_gateways(*, by: Principal, assets: Sequence[Asset]) -> set[int]:
+    """Return the ids of the gateways of these assets that somebody sees."""
+    gateways = {asset.via_id for asset in assets if asset.via_id is not None}
+    return {
+        gateway
+        for chunk in split(gateways)
+        for gateway in limited(by).filter(id__in=chunk).values_list("id", flat=True)
+    }
+
+
+def describe_fields(*, by: Principal, asset: Asset) -> AssetFields:
+    """Return what is said of an asset, but for nodes and a gateway that the caller does not see."""
     return AssetFields(
         name=asset.name,
         kind=asset.kind,
         address=asset.address,
         port=asset.port,
-        nodes=tuple(sorted(node.full_path for node in asset.nodes.all())),
-        via=asset.via.name if asset.via else None,
+        nodes=tuple(sorted(node.full_path for node in list_seen_nodes(by, asset))),
+        via=asset.via.name if asset.via and find_seen_gateways(by=by, assets=[asset]) else None,
         options=asset.options,
         comment=asset.comment,
     )
@@ -192,7 +235,7 @@ def list_assets(
     """List assets by name, and where the next page begins.
 
     Raises:
-        NotFound: there is no such node.
+        NotFound: there is no such node, or no such asset to go through.
     """
     filters = filters or AssetFilter()
     assets = limited(by).select_related("via").prefetch_related("nodes")
@@ -202,7 +245,7 @@ def list_assets(
     if filters.kind is not None:
         assets = assets.filter(kind=filters.kind)
     if filters.via is not None:
-        assets = assets.filter(via__name=filters.via)
+        assets = assets.filter(via=find_asset(by=by, name=filters.via))
     if filters.search:
         text = filters.search
         assets = assets.filter(
@@ -211,7 +254,7 @@ def list_assets(
     return cut(assets, ["name"], page)
 
 
-def set_via(*, gateways: Mapping[int, int | None]) -> None:
+def set_via(*, by: Principal, gateways: Mapping[int, int | None]) -> None:
     """Say through which asset others are reached: {asset id: gateway's id, or None for directly}.
 
     Raises:
@@ -223,8 +266,8 @@ def set_via(*, gateways: Mapping[int, int | None]) -> None:
             seen = [start]
             while (step := routes.get(seen[-1])) is not None:
                 if step in seen:
-                    names = dict(Asset.objects.filter(id__in=[*seen, step]).values_list("id", "name"))
-                    route = " via ".join(names[asset_id] for asset_id in [*seen, step])
+                    names = dict(limited(by).filter(id__in=[*seen, step]).values_list("id", "name"))
+                    route = " via ".join(names.get(asset_id, "another") for asset_id in [*seen, step])
                     raise Refused(f"A route may not come back to where it was: {route}.", code="via_loop")
                 seen.append(step)
         changed = [Asset(id=asset_id, via_id=gateway_id) for asset_id, gateway_id in gateways.items()]
@@ -241,7 +284,7 @@ def count_accounts(*, by: Principal, name: str) -> int:
 
 
 def remove_asset(*, by: Principal, name: str, version: int | None = None) -> None:
-    """Remove an asset with its accounts and their secrets. Records of runs stay.
+    """Remove an asset with its accounts and their secrets. Records of runs stay; tasks name it no longer.
 
     Raises:
         NotFound: there is no such asset.
@@ -257,11 +300,13 @@ def remove_asset(*, by: Principal, name: str, version: int | None = None) -> Non
         try:
             asset.delete()
         except ProtectedError:
-            behind = ", ".join(asset.behind.order_by("name").values_list("name", flat=True)[:10])
+            behind = ", ".join(limited(by).filter(via=asset).values_list("name", flat=True)[:10])
             raise Conflict(
-                f"Other assets are reached through {name}: {behind}. Reroute or remove them first.",
+                f"Other assets are reached through {name}: {behind or 'out of your reach'}. Reroute or remove "
+                "them first.",
                 code="asset_is_gateway",
             ) from None
+        drop_asset_from_tasks(name=name)
         audit.write(by=by, action="asset.remove", subject=f"asset {name}", details={"accounts": accounts})
 
 

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +17,7 @@ from django.utils import timezone
 from provost.core.errors import ProvostError, VaultError
 from provost.core.rights import Role
 from provost.server.models import Grant, Token
-from provost.server.services import keyring, vitals
+from provost.server.services import audit, keyring, vitals
 
 _NETWORK: Final = frozenset(
     {"9p", "afs", "beegfs", "ceph", "cifs", "gfs2", "lustre", "nfs", "nfs4", "ocfs2", "smb3", "smbfs"}
@@ -225,10 +223,8 @@ def _examine_tokens() -> Iterator[Finding]:
 
 
 def _examine_audit() -> Iterator[Finding]:
-    if find_spec("provost.server.services.audit") is None:
-        return
     try:
-        proof = import_module("provost.server.services.audit").verify()
+        proof = audit.verify()
     except VaultError:  # told with the keyset
         return
     if proof.broken is None:

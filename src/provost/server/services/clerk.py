@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 from typing import ParamSpec, TypeVar
 
 from django.db import close_old_connections, connections
@@ -25,7 +26,8 @@ class Clerk:
             close_old_connections()  # one that broke would stay broken
             return function(*args, **kwargs)
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        # The thread's lines in the log tell of the same run.
+        return await asyncio.get_running_loop().run_in_executor(self._thread, copy_context().run, work)
 
     async def close(self) -> None:
         """Close the connection, and end the thread."""

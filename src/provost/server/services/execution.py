@@ -17,14 +17,14 @@ from provost.core.connector import Timeouts
 from provost.core.errors import LeaseLost, ProvostError, VaultError
 from provost.core.job import Job, Outcome
 from provost.core.keys import KeyAlgorithm
-from provost.core.model import SecretType, Status
+from provost.core.model import FINE, SecretType, Status
 from provost.core.push import PushSpec
 from provost.core.rights import Face, make_local
 from provost.core.secrets import Secret
 from provost.engine import Event, HostKeySeen, Limits, Settled
 from provost.server.models import Record, Run
 from provost.server.models.runs import RunState
-from provost.server.services import audit, secrets
+from provost.server.services import audit, context, secrets
 from provost.server.services.assets import pin_host_keys
 from provost.server.services.clerk import Clerk, open_clerk
 from provost.server.services.expansion import read_parameters
@@ -37,7 +37,7 @@ from provost.server.services.recording import (
     settle_interrupted_records,
     settle_unbegun,
 )
-from provost.server.services.runs import FINE, read_spec, request_cancel, settle_interrupted
+from provost.server.services.runs import read_spec, request_cancel, settle_interrupted
 from provost.server.services.staging import make_trial_jobs, stage_jobs
 
 logger = logging.getLogger(__name__)
@@ -84,6 +84,7 @@ async def execute(*, run: Run, control: Control, observe: Observer, lease: Lease
         LeaseLost: another process holds the run, or may do so; from then on nothing more was written here.
         VaultError: the master key is missing or wrong; what was not yet begun is settled as cancelled.
     """
+    context.run_id.set(str(run.id))
     async with open_clerk() as clerk:
         held = await clerk.do(take, run_id=run.id) if lease is None else lease
         begun: set[int] = set()

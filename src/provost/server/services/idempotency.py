@@ -10,9 +10,10 @@ from django.db import transaction
 
 from provost.core.errors import Conflict, Refused
 from provost.core.rights import Principal
-from provost.core.secrets import Secret, list_sensitive_texts
+from provost.core.secrets import Secret, SshKey, list_sensitive_texts
 from provost.server.models import IdempotencyKey, Run, User
 from provost.server.services import secrets
+from provost.server.services.runs import find_run
 
 _LONGEST = 255
 
@@ -30,17 +31,18 @@ def once(
     Raises:
         Refused: `idempotency_key_refused`, the key is empty or too long.
         Conflict: `idempotency_key_reused`, it was used for something else.
+        NotFound: the caller does not see that run any more.
         ProvostError: what `begin` raises; the key is then free again.
     """
     if key is None or by.user_id is None:
         return begin(secret)
     if not 1 <= len(key) <= _LONGEST or not key.isprintable():
         raise Refused(f"An idempotency key has 1 to {_LONGEST} characters.", code="idempotency_key_refused")
-    said = "\0".join([asked, *(list_sensitive_texts(secret) if secret else ())])
+    said = "\0".join([asked, *_list_texts(secret)])
     fingerprint = hmac.digest(secrets.read_audit_key(), f"request {said}".encode(), "sha256").hex()
     with transaction.atomic():
         User.objects.select_for_update().get(id=by.user_id)  # two at once: the second sees what the first made
-        known = IdempotencyKey.objects.select_related("run__task").filter(user_id=by.user_id, key=key).first()
+        known = IdempotencyKey.objects.filter(user_id=by.user_id, key=key).first()
         if known is None:
             run = begin(secret)
             IdempotencyKey.objects.create(user_id=by.user_id, key=key, fingerprint=fingerprint, run=run)
@@ -50,4 +52,10 @@ def once(
             "This idempotency key was used for another request: choose a new one.",
             code="idempotency_key_reused",
         )
-    return known.run
+    return find_run(by=by, run_id=str(known.run_id))
+
+
+def _list_texts(secret: Secret | None) -> list[str]:
+    if secret is None:
+        return []
+    return [secret.public if isinstance(secret, SshKey) else "", *list_sensitive_texts(secret)]

@@ -16,6 +16,7 @@ from provost.server.services import audit, secrets
 from provost.server.services.accounts import update_fields
 from provost.server.services.assets import (
     check_homeless,
+    check_move,
     check_redirection,
     describe_fields,
     limited,
@@ -32,8 +33,8 @@ from provost.server.services.checks import (
 )
 from provost.server.services.chunks import CHUNK, split
 from provost.server.services.inventory_files import Inventory, Row
-from provost.server.services.nodes import check_path, ensure_nodes, find_node
-from provost.server.services.reach import check_assets, check_node
+from provost.server.services.nodes import check_path, ensure_nodes
+from provost.server.services.reach import check_assets, check_gain, within
 from provost.vault.keys import read_key
 
 _SHOWN: Final = 20
@@ -49,6 +50,7 @@ Counts = dict[str, dict[str, int]]
 @dataclass(frozen=True, slots=True)
 class _PlannedAsset:
     fields: AssetFields
+    before: AssetFields
     existing: Asset | None
     moved: bool
     rerouted: bool
@@ -115,15 +117,19 @@ def _check_rights(
     existing = {name: plan for name, plan in planned.items() if plan.existing}
     touched = {plan.fields.asset for plan in accounts} & known.keys() | existing.keys()
     check_assets(by, Right.OPERATE, [known[name] for name in sorted(touched)], what="change these assets")
-    if by.reach(Right.ADMINISTER).everywhere:
+    if by.reach(Right.ADMINISTER).everywhere and by.reach(Right.OPERATE).everywhere:
         return
+    gateways = {
+        plan.fields.via for plan in planned.values() if plan.rerouted and plan.fields.via
+    } & known.keys()
+    check_assets(by, Right.OPERATE, [known[name] for name in sorted(gateways)], what="go through these assets")
     for plan in planned.values():
-        check_homeless(by, plan.fields)
-        if plan.existing:
-            before = describe_fields(plan.existing)
-            check_redirection(by, plan.existing, list_changes(before, plan.fields))
-            for path in set(before.nodes) - set(plan.fields.nodes):
-                check_node(by, Right.OPERATE, find_node(by=by, path=path), what=f"take {plan.existing} out")
+        if plan.existing is None:
+            check_homeless(by, plan.fields)
+            continue
+        check_redirection(by, plan.existing, list_changes(plan.before, plan.fields))
+        if plan.moved:
+            check_move(by, plan.existing, plan.fields)
 
 
 def _collect(rows: Sequence[Row], read: Callable[[Row], T], errors: Errors) -> list[T]:
@@ -167,17 +173,19 @@ def _plan_assets(
         if name in unseen:
             raise Refused(f"there is an asset {name} already, out of your reach.")
         if existing := known.get(name):
-            before = describe_fields(existing)
+            before = describe_fields(by=by, asset=existing)
         else:
             before = AssetFields(name, _require(row, "kind"), _require(row, "address"))
         fields = check_asset(replace(before, **row.fields))
-        if fields.via and fields.via not in known and fields.via not in named:
+        rerouted = fields.via != before.via
+        if rerouted and fields.via and fields.via not in known and fields.via not in named:
             raise Refused(f"there is no asset {fields.via!r} to go through, neither here nor in the inventory.")
         planned[name] = _PlannedAsset(
             fields,
+            before,
             existing,
             moved=existing is None or fields.nodes != before.nodes,
-            rerouted=fields.via != (before.via if existing else None),
+            rerouted=rerouted,
         )
 
     _collect(rows, plan, errors)
@@ -265,23 +273,24 @@ def _write_assets(
         differs = any(getattr(asset, field) != value for field, value in values.items())
         for field, value in values.items():
             setattr(asset, field, value)
+        touched = differs or plan.moved or plan.rerouted
         if plan.existing is None:
             added.append(asset)
-        elif differs:
+        elif touched:
             asset.version += 1
             changed.append(asset)
-        touched = differs or plan.moved or plan.rerouted
         counts["added" if plan.existing is None else "updated" if touched else "unchanged"] += 1
     Asset.objects.bulk_create(added)
     Asset.objects.bulk_update(changed, [*_ASSET_FIELDS, "version"], batch_size=CHUNK)
     known |= {asset.name: asset for asset in added}
     _write_nodes(by, [plan for plan in planned.values() if plan.moved], known, nodes)
     set_via(
+        by=by,
         gateways={
             known[name].id: known[plan.fields.via].id if plan.fields.via else None
             for name, plan in planned.items()
             if plan.rerouted
-        }
+        },
     )
     return counts
 
@@ -291,8 +300,13 @@ def _write_nodes(
 ) -> None:
     made = ensure_nodes(by=by, paths={*nodes, *(path for plan in moved for path in plan.fields.nodes)})
     places = Asset.nodes.through
+    for plan in moved:
+        if plan.existing:
+            joined = [made[path] for path in plan.fields.nodes if path not in plan.before.nodes]
+            check_gain(by, plan.existing.nodes.all(), joined, what=f"move asset {plan.existing}")
+    seen = within(by.reach(Right.VIEW), "node__")
     for chunk in split(plan.existing.id for plan in moved if plan.existing):
-        places.objects.filter(asset_id__in=chunk).delete()
+        places.objects.filter(seen, asset_id__in=chunk).delete()
     places.objects.bulk_create(
         places(asset_id=known[plan.fields.name].id, node_id=made[path].id)
         for plan in moved
@@ -311,6 +325,7 @@ def _write_accounts(
         key = plan.fields.asset, plan.fields.username
         if key in accounts:
             differs = bool(update_fields(accounts[key], plan.fields))
+            accounts[key].version += differs
             changed += [accounts[key]] if differs else []
             counts["updated" if differs else "unchanged"] += 1
         else:
@@ -319,7 +334,7 @@ def _write_accounts(
             added.append(accounts[key])
             counts["added"] += 1
     Account.objects.bulk_create(added)
-    Account.objects.bulk_update(changed, ["privileged", "priority", "become"], batch_size=CHUNK)
+    Account.objects.bulk_update(changed, ["privileged", "priority", "become", "version"], batch_size=CHUNK)
     held = secrets.list_current_types(account_ids=[account.id for account in accounts.values()])
     wanted, kept = [], 0
     for plan in planned:

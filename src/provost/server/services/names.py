@@ -8,6 +8,8 @@ from provost.core.errors import Conflict, NotFound, Refused
 
 _SHOWN = 10
 _LONGEST = 255
+_COMPARED = 500
+"""How many names are compared letter by letter: among very many, those that begin alike."""
 
 
 class Versioned(Protocol):
@@ -48,7 +50,7 @@ def describe_missing(what: str, missing: Sequence[str], known: Iterable[str], *,
     """Return the error that says what is missing and lists what there is, the closest to it first."""
     names = sorted(known)
     first, more = missing[0], len(missing) - 1
-    close = get_close_matches(first, names, n=_SHOWN, cutoff=0.5)
+    close = get_close_matches(first, _shortlist(first, names), n=_SHOWN, cutoff=0.5)
     shown = (close + [name for name in names[: _SHOWN + len(close)] if name not in close])[:_SHOWN]
     text = f"There is no {what} {first!r}" + (f" (nor {more} others)" if more else "") + "."
     if not shown:
@@ -57,3 +59,14 @@ def describe_missing(what: str, missing: Sequence[str], known: Iterable[str], *,
         rest = len(names) - len(shown)
         text += f" There is: {', '.join(shown)}" + (f" and {rest} more." if rest else ".")
     return NotFound(text, code=code)
+
+
+def _shortlist(name: str, names: Sequence[str]) -> Sequence[str]:
+    length = 0
+    while len(names) > _COMPARED and length < len(name):
+        length += 1
+        alike = [one for one in names if one[:length] == name[:length]]
+        if not alike:
+            break
+        names = alike
+    return names[:_COMPARED]

@@ -11,10 +11,11 @@ from provost.server.models import Asset, Node
 from provost.server.services import audit
 from provost.server.services.chunks import split
 from provost.server.services.names import describe_missing
-from provost.server.services.reach import check_node, within
-from provost.server.services.renames import rename_node_in_tasks
+from provost.server.services.reach import check_gain, check_node, within
+from provost.server.services.renames import drop_node_from_tasks, rename_node_in_tasks
 
 _LONGEST_NAME = 100
+_LONGEST = 500
 _DEEPEST = 60
 
 
@@ -25,11 +26,20 @@ def check_path(path: str) -> str:
         Refused: it is not one.
     """
     names = path.strip("/").split("/")
-    if not path.startswith("/") or not all(names) or len(names) > _DEEPEST:
+    if not path.startswith("/") or not all(names):
         raise Refused(f"{path!r} is not a node: write it like /prod/web.", code="node_refused")
     for name in names:
         _check_name(name)
-    return "/" + "/".join(names)
+    _check_size(path := "/" + "/".join(names))
+    return path
+
+
+def _check_size(path: str) -> None:
+    if len(path) > _LONGEST or path.count("/") > _DEEPEST:
+        raise Refused(
+            f"{path[:50]!r} is not a node: at most {_DEEPEST} deep, with at most {_LONGEST} characters.",
+            code="node_refused",
+        )
 
 
 def _check_name(name: str) -> None:
@@ -90,7 +100,7 @@ def add_node(*, by: Principal, path: str) -> Node:
 
 
 def remove_node(*, by: Principal, path: str) -> None:
-    """Remove a node that holds nothing. Grants that are limited to it end.
+    """Remove a node that holds nothing. Grants that are limited to it end, and tasks name it no longer.
 
     Raises:
         NotFound: there is no such node.
@@ -103,6 +113,7 @@ def remove_node(*, by: Principal, path: str) -> None:
         if node.numchild or node.assets.exists():
             raise Conflict(f"Node {node} is not empty: move what is in it first.", code="node_not_empty")
         Node.objects.filter(pk=node.pk).delete()
+        drop_node_from_tasks(path=node.full_path)
         audit.write(by=by, action="node.remove", subject=f"node {node}")
 
 
@@ -181,7 +192,7 @@ def move_node(*, by: Principal, path: str, into: str | None) -> Node:
         NotFound: one of the two is not there.
         Refused: the place is below the node itself.
         Conflict: the place is taken.
-        Forbidden: the caller may not administer both.
+        Forbidden: the caller may not administer both, or may reveal more there than where it is.
     """
     with transaction.atomic():
         node = find_node(by=by, path=path)
@@ -196,6 +207,7 @@ def move_node(*, by: Principal, path: str, into: str | None) -> Node:
         else:
             target = find_node(by=by, path=into)
             check_node(by, Right.ADMINISTER, target, what=f"{what} into {into}")
+            check_gain(by, [node], [target], what=what)
             if target.path.startswith(node.path):
                 raise Refused(f"{path} cannot move into {into}, which is not outside it.", code="node_refused")
             _give_path(node, f"{target.full_path}/{node.name}")
@@ -214,5 +226,6 @@ def _give_path(node: Node, full_path: str) -> None:
     moved = list(Node.objects.get_descendants(node, include_self=True))
     for one in moved:
         one.full_path = full_path + one.full_path.removeprefix(node.full_path)
+        _check_size(one.full_path)
     Node.objects.bulk_update(moved, ["full_path"], batch_size=500)
     node.full_path = full_path

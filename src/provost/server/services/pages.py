@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, TypeVar
 
 from django.core.exceptions import ValidationError
-from django.db.models import Model, Q, QuerySet
+from django.db.models import DateTimeField, Model, Q, QuerySet
 
 from provost.core.errors import Refused
 
@@ -36,9 +37,10 @@ def cut(rows: QuerySet[M], order: Sequence[str], page: Page) -> tuple[list[M], P
     rows = rows.order_by(*order)
     if page.after is not None:
         try:
+            _check_moments(rows, order, page.after)
             rows = rows.filter(_after(order, page.after))
             found = list(rows if page.limit is None else rows[: page.limit + 1])
-        except (ValueError, ValidationError):
+        except (ValueError, OverflowError, ValidationError):
             raise Refused("This cursor is none of this list.", code="cursor_refused") from None
     else:
         found = list(rows if page.limit is None else rows[: page.limit + 1])
@@ -48,10 +50,16 @@ def cut(rows: QuerySet[M], order: Sequence[str], page: Page) -> tuple[list[M], P
     return found, tuple(_read(found[-1], field.removeprefix("-")) for field in order)
 
 
+def _check_moments(rows: QuerySet[M], order: Sequence[str], place: Place) -> None:
+    """Raise `ValueError` for a moment without a time zone, which Django would guess."""
+    for field, text in zip(order, place, strict=True):
+        column = rows.model._meta.get_field(field.removeprefix("-").split("__")[0])  # noqa: SLF001  # Django's documented way to tell
+        if isinstance(column, DateTimeField) and datetime.fromisoformat(text).tzinfo is None:
+            raise ValueError
+
+
 def _after(order: Sequence[str], place: Place) -> Q:
     """Say "after": the first field alone is a bound, too, so that an index of it is used."""
-    if len(order) != len(place):
-        raise ValueError
     after = Q()
     for index in reversed(range(len(order))):
         name, least = order[index].removeprefix("-"), place[index]

@@ -36,16 +36,18 @@ def check_assets(by: Principal, right: Right, assets: Iterable[Asset], *, what: 
     """Make sure that a right extends to every one of these assets.
 
     Raises:
-        Forbidden: it does not; the message names one of them.
+        Forbidden: it does not; the message names one of them that the caller sees.
     """
     reach = by.require(right, what=what)
     if reach.everywhere:
         return
     for chunk in split(assets):
         ids = {asset.id for asset in chunk}
-        covered = set(limit(Asset.objects.filter(id__in=ids), reach).values_list("id", flat=True))
-        if left := next((asset for asset in chunk if asset.id not in covered), None):
-            raise Forbidden(f"{by.name} may not {what}: {left} is out of reach for that.")
+        found = Asset.objects.filter(id__in=ids)
+        left = ids - set(limit(found, reach).values_list("id", flat=True))
+        if left:
+            seen = limit(Asset.objects.filter(id__in=left), by.reach(Right.VIEW)).first()
+            raise Forbidden(f"{by.name} may not {what}: {seen or 'an asset'} is out of reach for that.")
 
 
 def check_node(by: Principal, right: Right, node: Node, *, what: str) -> None:
@@ -56,3 +58,18 @@ def check_node(by: Principal, right: Right, node: Node, *, what: str) -> None:
     """
     if not by.require(right, what=what).covers(node.path):
         raise Forbidden(f"{by.name} may not {what}: {node} is out of reach for that.")
+
+
+def check_gain(by: Principal, places: Iterable[Node], joined: Iterable[Node], *, what: str) -> None:
+    """Make sure that what lies in `places` gives the caller no further right by coming into others.
+
+    Raises:
+        Forbidden: it would.
+    """
+    before, after = list(places), list(joined)
+    for right in (Right.ADMINISTER, Right.REVEAL):
+        reach = by.reach(right)
+        if reach.everywhere or any(reach.covers(node.path) for node in before):
+            continue
+        if gained := next((node for node in after if reach.covers(node.path)), None):
+            raise Forbidden(f"{by.name} may not {what} into {gained}: they would gain the right to {right} it.")

@@ -12,7 +12,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from provost.core.errors import Conflict, Forbidden, NotFound, Refused
-from provost.core.model import Status, Strategy
+from provost.core.model import SETTLED_WELL, Strategy
 from provost.core.push import PushSpec
 from provost.core.rights import Principal, Right
 from provost.core.secrets import Secret
@@ -26,17 +26,11 @@ from provost.server.services.pages import EVERYTHING, Page, Place, cut
 from provost.server.services.reach import check_assets, limit
 from provost.server.services.recording import settle_interrupted_records, settle_unbegun
 
-FINE = frozenset({Status.SUCCEEDED, Status.UNCHANGED})
-"""Statuses that leave nothing to do."""
-
 _AT_ONCE: Final = 2000
 _UUID_DIGITS: Final = 32
 
 ALIVE = frozenset({RunState.QUEUED, RunState.RUNNING})
 """States of a run that is not over."""
-
-SETTLED_WELL = FINE | {Status.UNVERIFIED}
-"""Statuses that a retry leaves alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +113,7 @@ def create_retry(*, by: Principal, run: Run, attended: bool = True) -> Run:
         Conflict: the run is not over yet.
         Forbidden: the caller may not push to all of its assets.
     """
+    check_run(by, run, what="retry this run")
     if run.state in ALIVE:
         raise Conflict(f"Run {run.id} is not over yet.", code="run_not_over")
     if run.state == RunState.SKIPPED:
@@ -135,7 +130,6 @@ def create_retry(*, by: Principal, run: Run, attended: bool = True) -> Run:
     again = run.records.exclude(status__in=SETTLED_WELL).exclude(asset=None)
     if not again.exists():
         raise Refused(f"Every record of run {run.id} ended well: there is nothing to retry.", code="no_retry")
-    check_run(by, run, what="retry this run")
     if specified is None and spec.strategy is Strategy.SPECIFIED:
         raise Refused(
             f"Provost no longer holds the secret of run {run.id}: retry its latest retry, or push anew.",

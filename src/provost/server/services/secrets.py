@@ -5,13 +5,14 @@ Functions take any number of accounts and work in chunks, each with a fixed numb
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from secrets import token_hex
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Max, QuerySet
 from django.utils import timezone
 
@@ -347,9 +348,10 @@ def read_audit_key() -> bytes:
     """
     row = AuditKey.objects.first()
     if row is None:
-        with transaction.atomic():
-            row = AuditKey()
+        row = AuditKey()
+        with suppress(IntegrityError), transaction.atomic():  # two at once: the first one's is the key
             _hold(row, Password(token_hex(32)))
+        row = AuditKey.objects.get()
     return _decrypt_audit_key(bytes(row.ciphertext))
 
 

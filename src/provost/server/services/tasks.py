@@ -48,6 +48,7 @@ def create_task(*, by: Principal, fields: TaskFields, specified: Secret | None) 
         Forbidden: the caller may not push to one of its assets or nodes.
         VaultError: the specified secret could not be stored.
     """
+    by.require(Right.OPERATE, what="save tasks")
     with transaction.atomic():
         task = _save(by, Task(), fields, specified)
         audit.write(by=by, action="task.create", subject=f"task {task}", details=_tell(fields))
@@ -162,6 +163,12 @@ def limited(by: Principal) -> QuerySet[Task]:
     return Task.objects.filter(id__in=[task.id for task in _keep(by, Right.VIEW, list(Task.objects.all()))])
 
 
+def find_seen(*, by: Principal, ids: Sequence[UUID]) -> set[UUID]:
+    """Return those of the ids that are of tasks which somebody sees."""
+    found = [task for chunk in split(set(ids)) for task in Task.objects.filter(id__in=chunk)]
+    return {task.id for task in _keep(by, Right.VIEW, found)}
+
+
 def _keep(by: Principal, right: Right, tasks: Sequence[Task]) -> list[Task]:
     """Return the tasks all of whose assets and nodes a right extends to."""
     reach = by.reach(right)
@@ -177,7 +184,13 @@ def _keep(by: Principal, right: Right, tasks: Sequence[Task]) -> list[Task]:
         for chunk in split(paths)
         for path in Node.objects.filter(within(reach), full_path__in=chunk).values_list("full_path", flat=True)
     }
-    return [task for task in tasks if set(task.spec["assets"]) <= near and set(task.spec["nodes"]) <= inside]
+    return [
+        task
+        for task in tasks
+        if (task.spec["assets"] or task.spec["nodes"])  # what names nothing is nobody's
+        and set(task.spec["assets"]) <= near
+        and set(task.spec["nodes"]) <= inside
+    ]
 
 
 def list_tasks(

@@ -40,8 +40,8 @@ def create_token(
 ) -> NewToken:
     """Make a token for a user (None: the caller), with some of their rights (None: all).
 
-    Who does not administer everything makes tokens for themselves, with no right that they do not have; a
-    token makes none that lasts longer than itself.
+    A token makes none with a right that it does not have itself.  Who does not administer everything makes
+    tokens for themselves, and with a token none that lasts longer.
 
     Raises:
         NotFound: there is no such user.
@@ -55,12 +55,11 @@ def create_token(
     expires = timezone.now() + timedelta(days=days)
     with transaction.atomic():
         owner = find_user(by=by, username=user or by.name)
-        wanted = frozenset(Right) if rights is None else rights
-        if not by.reach(Right.ADMINISTER).everywhere:
-            if not wanted <= by.limit:
-                raise Forbidden(f"{by.name} may not give a token more rights than their own has.")
-            if by.token:
-                expires = min(expires, Token.objects.get(user=owner, name=by.token).expires)
+        wanted = by.limit if rights is None else rights
+        if not wanted <= by.limit:
+            raise Forbidden(f"{by.name} may not give a token more rights than their own has.")
+        if by.token and not by.reach(Right.ADMINISTER).everywhere:
+            expires = min(expires, Token.objects.get(user=owner, name=by.token).expires)
         if owner.tokens.filter(name=name).exists():
             raise Conflict(f"{owner} has a token {name} already.", code="token_exists")
         text = PREFIX + token_urlsafe(32)

@@ -75,13 +75,14 @@ def edit_user(*, by: Principal, username: str, fields: UserFields, version: int 
     if not own or fields.active is not None or fields.grants is not None:
         by.require_everywhere(Right.ADMINISTER, what="manage users")
     with transaction.atomic():
+        administered = _lock_administrators()
         user = find_user(by=by, username=username, lock=True)
         check_version(user, version)
         changes = _fill(user, fields)
         user.version += 1
         user.save()
         changes |= _give(by, user, fields.grants)
-        _check_administered()
+        _check_administered(administered)
         audit.write(by=by, action="user.edit", subject=f"user {user}", details=changes)
     return user
 
@@ -96,10 +97,11 @@ def remove_user(*, by: Principal, username: str, version: int | None = None) -> 
     """
     by.require_everywhere(Right.ADMINISTER, what="manage users")
     with transaction.atomic():
+        administered = _lock_administrators()
         user = find_user(by=by, username=username, lock=True)
         check_version(user, version)
         user.delete()
-        _check_administered()
+        _check_administered(administered)
         audit.write(by=by, action="user.remove", subject=f"user {username}")
 
 
@@ -195,11 +197,7 @@ def _give(by: Principal, user: User, grants: Sequence[Granted] | None) -> dict[s
     """Replace a user's grants, and return what the audit trail is told of it."""
     if grants is None:
         return {}
-    if len({(grant.role, grant.node) for grant in grants}) < len(grants):
-        raise Refused("A role is granted twice in the same node.", code="grant_refused")
-    before = [_tell(grant) for grant in user.grants.select_related("node")]
-    user.grants.all().delete()
-    made = Grant.objects.bulk_create(
+    wanted = [
         Grant(
             user=user,
             role=grant.role,
@@ -207,7 +205,12 @@ def _give(by: Principal, user: User, grants: Sequence[Granted] | None) -> dict[s
             reveal=grant.reveal,
         )
         for grant in grants
-    )
+    ]
+    if len({(grant.role, grant.node_id) for grant in wanted}) < len(wanted):
+        raise Refused("A role is granted twice in the same node.", code="grant_refused")
+    before = [_tell(grant) for grant in user.grants.select_related("node")]
+    user.grants.all().delete()
+    made = Grant.objects.bulk_create(wanted)
     return {"grants": [before, [_tell(grant) for grant in made]]}
 
 
@@ -215,10 +218,19 @@ def _tell(grant: Grant) -> dict[str, Any]:
     return {"role": grant.role, "node": grant.node and grant.node.full_path, "reveal": grant.reveal}
 
 
-def _check_administered() -> None:
-    """Raise `Conflict` when nobody is left who administers everything."""
-    everywhere = Grant.objects.filter(role=Role.ADMINISTRATOR, node=None, user__is_active=True)
-    if not everywhere.exists():
+def _lock_administrators() -> bool:
+    """Tell whether somebody administers everything; nobody else takes that from one of them meanwhile."""
+    list(Grant.objects.select_for_update().filter(role=Role.ADMINISTRATOR, node=None).order_by("id"))
+    return _is_administered()
+
+
+def _is_administered() -> bool:
+    return Grant.objects.filter(role=Role.ADMINISTRATOR, node=None, user__is_active=True).exists()
+
+
+def _check_administered(before: bool) -> None:
+    """Raise `Conflict` when nobody is left who administers everything, and somebody did before."""
+    if before and not _is_administered():
         raise Conflict(
             "Nobody would be left to administer everything: make another administrator first.",
             code="last_administrator",

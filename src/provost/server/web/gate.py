@@ -18,6 +18,7 @@ from asgiref.typing import (
     Scope,
 )
 
+from provost.core.documents import ProblemDocument
 from provost.core.inert import make_inert
 from provost.server.services import context
 from provost.server.services.metrics import REQUEST_SECONDS, REQUESTS
@@ -31,6 +32,9 @@ PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SHOWN: Final = 500
+_BODIES_AT_ONCE: Final = 4
+_TOO_LARGE: Final = (413, "body_too_large", "The body is larger than this server takes.")
+_TOO_MUCH: Final = (503, "busy", "The server is busy with other large bodies. Try again.")
 _FAULT: Final = 500
 
 
@@ -38,6 +42,7 @@ class Gate:
     """Tells who asks, bounds the body, adds the headers, writes the log's line, counts, and ends streams.
 
     Once `stopping` is set, responses of type text/event-stream end in good order; all others are finished.
+    `held` is how many bytes of bodies are in memory; four of the largest fit.
     """
 
     def __init__(
@@ -47,6 +52,7 @@ class Gate:
         self.trusted = trusted
         self.body_limit = body_limit
         self.stopping = asyncio.Event()
+        self.held = 0
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Serve what comes: HTTP, and nothing else."""
@@ -54,8 +60,12 @@ class Gate:
             await _Exchange(self, scope, receive, send).run()
 
 
-class _TooLarge(Exception):
-    pass
+class _Refused(Exception):
+    def __init__(self, status: int, code: str, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.code = code
+        self.text = text
 
 
 class _Exchange:
@@ -87,18 +97,19 @@ class _Exchange:
             try:
                 self._check_length()
                 await self._gate.app(self._scope, self._receive, self._send)
-            except _TooLarge:
-                await self._refuse(413, b"The body is too large.\n")
+            except _Refused as refused:
+                await self._refuse(refused)
             if self._status and not self._complete and self._gate.stopping.is_set():
                 await self._send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
+            self._gate.held -= self._received
             self._report(time.perf_counter() - began)
             context.request.reset(token)
 
     def _check_length(self) -> None:
         for name, value in self._scope["headers"]:
             if name == b"content-length" and value.isdigit() and int(value) > self._gate.body_limit:
-                raise _TooLarge
+                raise _Refused(*_TOO_LARGE)
 
     async def _receive(self) -> ASGIReceiveEvent:
         coming = asyncio.ensure_future(self._receive_outside())
@@ -112,9 +123,13 @@ class _Exchange:
             coming.cancel()
             ending.cancel()
         if event["type"] == "http.request":
-            self._received += len(event.get("body", b""))
+            size = len(event.get("body", b""))
+            self._received += size
+            self._gate.held += size
             if self._received > self._gate.body_limit:
-                raise _TooLarge
+                raise _Refused(*_TOO_LARGE)
+            if self._gate.held > _BODIES_AT_ONCE * self._gate.body_limit:
+                raise _Refused(*_TOO_MUCH)
         return event
 
     async def _wait_for_end(self) -> None:
@@ -135,14 +150,24 @@ class _Exchange:
             self._complete = not event.get("more_body", False)
         await self._send_outside(event)
 
-    async def _refuse(self, status: int, text: bytes) -> None:
+    async def _refuse(self, refused: _Refused) -> None:
         if self._status:
             return
-        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
-        await self._send(
-            {"type": "http.response.start", "status": status, "headers": headers, "trailers": False}
+        problem = ProblemDocument(
+            type=f"urn:provost:problem:{refused.code}",
+            title="Refused",
+            status=refused.status,
+            detail=refused.text,
+            code=refused.code,
+            request_id=self._facts.id,
         )
-        await self._send({"type": "http.response.body", "body": text, "more_body": False})
+        headers = [(b"content-type", b"application/problem+json"), (b"connection", b"close")]
+        await self._send(
+            {"type": "http.response.start", "status": refused.status, "headers": headers, "trailers": False}
+        )
+        await self._send(
+            {"type": "http.response.body", "body": problem.model_dump_json().encode(), "more_body": False}
+        )
 
     def _report(self, seconds: float) -> None:
         method = self._scope["method"] if self._scope["method"] in _METHODS else "other"

@@ -1,0 +1,157 @@
+"""How long the API's lists and searches take with 100,000 accounts on 20,000 assets in 500 nodes.
+
+It brings them in through `POST /import`, then asks each question as an administrator of everything and as an
+operator of one node in ten, and prints the median and the slowest answer in milliseconds, over HTTP.
+usage: lists.py [postgresql URL of an empty database]
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+ASSETS = 20_000
+NODES = 500
+ACCOUNTS = 5
+RUNS = 20
+ASKED = 20
+LIMIT = 200.0
+
+QUESTIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "assets, first page": ("assets", {}),
+    "assets of a node": ("assets", {"node": "/region3"}),
+    "assets, search, many": ("assets", {"search": "host1"}),
+    "assets, search, one": ("assets", {"search": "host19999"}),
+    "assets, search, none": ("assets", {"search": "nothing like it"}),
+    "an asset": ("assets/host12345", {}),
+    "an asset that is not there": ("assets/host123456", {}),
+    "accounts, first page": ("accounts", {}),
+    "accounts of a node": ("accounts", {"node": "/region3/site7"}),
+    "accounts of a name": ("accounts", {"username": "user3"}),
+    "accounts, privileged": ("accounts", {"privileged": True}),
+    "accounts, search, many": ("accounts", {"search": "user4"}),
+    "accounts, search, one": ("accounts", {"search": "host19999"}),
+    "accounts, search, none": ("accounts", {"search": "nothing like it"}),
+    "accounts that wait": ("accounts", {"pending": True}),
+    "nodes": ("nodes", {}),
+    "runs": ("runs", {}),
+    "records of a run": ("runs/{run}/records", {}),
+    "records, failed": ("runs/{run}/records", {"status": "failed"}),
+    "tasks": ("tasks", {}),
+    "audit trail": ("audit", {}),
+}
+
+
+@contextmanager
+def serve(home: Path, url: str | None) -> Iterator[tuple[str, str]]:
+    """Run a server, and give its URL and its setup token."""
+    environment = {**os.environ, "PROVOST_HOME": str(home), **({"PROVOST_DATABASE_URL": url} if url else {})}
+    command = [Path(sys.executable).parent / "provost", "serve", "--port", "0"]
+    with (home.parent / "log").open("w") as log:
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
+    try:
+        told = [process.stdout.readline().split()[-1] for _ in range(2)]  # type: ignore[union-attr]  # it is a pipe
+        yield told[1], told[0]
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def bring_in(client: httpx.Client) -> None:
+    """Bring the inventory in, as many calls as its size needs."""
+    step = 5_000
+    for first in range(0, ASSETS, step):
+        numbers = range(first, first + step)
+        assets = [
+            {
+                "name": f"host{number:05}",
+                "kind": "linux",
+                "address": f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}",
+                "nodes": [f"/region{number % 10}/site{number % NODES // 10}"],
+            }
+            for number in numbers
+        ]
+        accounts = [
+            {
+                "username": "root" if count == 0 else f"user{count}",
+                "asset": f"host{number:05}",
+                "password": f"pass-{number}-{count}",
+                "privileged": count == 0,
+            }
+            for number in numbers
+            for count in range(ACCOUNTS)
+        ]
+        client.post("import", json={"assets": assets, "accounts": accounts}).raise_for_status()
+
+
+def make_runs(client: httpx.Client) -> str:
+    """Make runs of 2,000 records each and cancel them, and return the id of one."""
+    made = ""
+    for _ in range(RUNS):
+        spec = {
+            "nodes": ["/region3"],
+            "usernames": ["user1"],
+            "secret_type": "password",
+            "connect_timeout": 0.1,
+        }
+        made = client.post("runs", json={"spec": spec, "dry_run": True}).raise_for_status().json()["id"]
+        client.post(f"runs/{made}/cancel").raise_for_status()
+    while any(run["state"] in {"queued", "running"} for run in client.get("runs").json()["items"]):
+        time.sleep(0.5)
+    return made
+
+
+def ask(client: httpx.Client, path: str, query: dict[str, Any]) -> list[float]:
+    """Return how many milliseconds each answer took."""
+    took = []
+    for _ in range(ASKED):
+        began = time.perf_counter()
+        answer = client.get(path, params=query)
+        took.append((time.perf_counter() - began) * 1000)
+        if answer.status_code not in {200, 403, 404}:
+            raise SystemExit(f"{path}: {answer.status_code} {answer.text[:300]}")
+    return took
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    with tempfile.TemporaryDirectory(prefix="provost-lists-") as folder:
+        home = Path(folder) / "home"
+        with serve(home, sys.argv[1] if len(sys.argv) > 1 else None) as (url, setup_token):
+            base = f"{url}/api/v1/"
+            body = {"setup_token": setup_token, "username": "ada"}
+            token = httpx.post(f"{base}setup", json=body, timeout=60).raise_for_status().json()["token"]
+            client = httpx.Client(base_url=base, headers={"Authorization": f"Bearer {token}"}, timeout=600)
+            began = time.monotonic()
+            bring_in(client)
+            print(f"{ASSETS * ACCOUNTS} accounts on {ASSETS} assets in {time.monotonic() - began:.0f} s")
+            run = make_runs(client)
+            grants = [{"role": "operator", "node": "/region3"}]
+            client.post("users", json={"username": "ben", "grants": grants}).raise_for_status()
+            body = {"name": "ben", "user": "ben", "days": 1}
+            limited = httpx.Client(
+                base_url=base,
+                headers={"Authorization": f"Bearer {client.post('tokens', json=body).json()['token']}"},
+                timeout=600,
+            )
+            print(f"{'milliseconds':<28}{'everywhere':>12}{'slowest':>10}{'one node':>12}{'slowest':>10}")
+            over = 0
+            for name, (path, query) in QUESTIONS.items():
+                all_, some = (ask(one, path.format(run=run), query) for one in (client, limited))
+                over += max(statistics.median(all_), statistics.median(some)) > LIMIT
+                print(
+                    f"{name:<28}{statistics.median(all_):>12.0f}{max(all_):>10.0f}"
+                    f"{statistics.median(some):>12.0f}{max(some):>10.0f}"
+                )
+            print(f"{over} of {len(QUESTIONS)} above {LIMIT:.0f} ms")
+
+
+main()
