@@ -24,7 +24,7 @@ from provost.core.secrets import Secret
 from provost.engine import Event, HostKeySeen, Limits, Settled
 from provost.server.models import Record, Run
 from provost.server.models.runs import RunState
-from provost.server.services import audit, context, secrets
+from provost.server.services import audit, context, held
 from provost.server.services.assets import pin_host_keys
 from provost.server.services.clerk import Clerk, open_clerk
 from provost.server.services.expansion import read_parameters
@@ -162,7 +162,7 @@ def _finish(lease: Lease, *, begun: Collection[int], control: Control, why: tupl
             run.state, run.owner, run.lease_ends = RunState.QUEUED, "", None
         else:
             if not run.records.exclude(status__in=FINE).exists():
-                secrets.drop_specified(run_id=run.id)
+                held.drop_specified(run_id=run.id)
             was_cut = run.records.filter(Q(status=Status.CANCELLED) | Q(reason="interrupted")).exists()
             cancelled = control.cancel.is_set() and was_cut
             run.state = RunState.CANCELLED if cancelled else RunState.FINISHED
