@@ -325,8 +325,9 @@ def test_a_dry_run_changes_and_stages_nothing(hosts):
     hosts["db2"] = memory.Host(accounts={"alice": memory.Account(password="old")})
     other = create_push(by=BY, spec=describe(), specified=None)
     acquire_locks(run_id=other.id, asset_ids=[find_account("db1", "root").asset_id])
-    spec = describe("alice", "left", strategy="specified")
-    run = create_push(by=BY, spec=spec, specified=Password("mine"), dry_run=True)
+    run = create_push(
+        by=BY, spec=describe("alice", "left", strategy="specified"), specified=Password("mine"), dry_run=True
+    )
     records = work_off(run)
     assert {place: (record.decision, record.status) for place, record in records.items()} == {
         ("db1", "alice"): ("create", "unchanged"),

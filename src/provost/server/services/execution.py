@@ -7,7 +7,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Final, ParamSpec, TypeVar
 
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, InternalError, OperationalError
 from django.db.models import Count, Q
 from django.utils import timezone
 from pydantic import BaseModel
@@ -99,7 +99,7 @@ async def execute(*, run: Run, control: Control, observe: Observer, lease: Lease
         except LeaseLost:
             finish = False
             raise
-        except (InterfaceError, OperationalError):
+        except (InterfaceError, InternalError, OperationalError):
             finish = run.attended  # any other goes on with it when the lease has ended
             raise
         except ProvostError as error:
