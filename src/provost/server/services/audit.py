@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from provost.core.rights import Principal, Right
 from provost.server.models import AuditEntry, AuditHead
-from provost.server.services import secrets
+from provost.server.services import held
 from provost.server.services.pages import Page, cut
 
 _AT_ONCE: Final = 2000
@@ -68,7 +68,7 @@ def write(*, by: Principal, action: str, subject: str, details: Mapping[str, Any
             subject=subject,
             details=json.loads(json.dumps(details or {}, default=str)),
         )
-        entry.digest = _digest(secrets.read_audit_key(), head.digest, entry)
+        entry.digest = _digest(held.read_audit_key(), head.digest, entry)
         entry.save(force_insert=True)
         head.number, head.digest = entry.number, entry.digest
         head.save()
@@ -80,7 +80,7 @@ def verify(*, expected: tuple[int, str] | None = None) -> Proof:
     Raises:
         VaultError: the master key is missing or wrong.
     """
-    key = secrets.read_audit_key()
+    key = held.read_audit_key()
     with transaction.atomic():
         head = AuditHead.objects.select_for_update().first() or AuditHead()
     number, digest = 0, ""

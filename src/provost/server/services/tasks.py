@@ -18,7 +18,7 @@ from provost.core.schedule import Schedule, check, find_opening, next_time
 from provost.core.secrets import Secret
 from provost.server.models import Asset, Node, Run, Task
 from provost.server.models.runs import RunState
-from provost.server.services import audit, secrets
+from provost.server.services import audit, held
 from provost.server.services.chunks import split
 from provost.server.services.expansion import check_later
 from provost.server.services.names import check_name, check_version, describe_missing
@@ -106,7 +106,7 @@ def _save(by: Principal, task: Task, fields: TaskFields, specified: Secret | Non
     if Task.objects.filter(name=fields.name).exclude(id=task.id).exists():
         raise Conflict(f"There is a task {fields.name} already.", code="task_exists")
     is_specified = fields.spec.strategy is Strategy.SPECIFIED
-    secret = (specified or secrets.read_for_task(task_id=task.id)) if is_specified else None
+    secret = (specified or held.read_for_task(task_id=task.id)) if is_specified else None
     if is_specified and (secret is None or secret.secret_type is not fields.spec.secret_type):
         raise Refused(
             f"The task holds no {fields.spec.secret_type} of yours to push: give one, or let it be random.",
@@ -126,9 +126,9 @@ def _save(by: Principal, task: Task, fields: TaskFields, specified: Secret | Non
     task.comment = fields.comment
     task.save()
     if specified is not None and is_specified:
-        secrets.hold_for_task(task_id=task.id, secret=specified)
+        held.hold_for_task(task_id=task.id, secret=specified)
     elif not is_specified:
-        secrets.drop_for_task(task_id=task.id)
+        held.drop_for_task(task_id=task.id)
     return task
 
 
@@ -241,7 +241,7 @@ def start(*, by: Principal, name: str, attended: bool = True) -> Run:
 
 
 def _start(by: Principal, task: Task, *, attended: bool) -> Run:
-    specified = secrets.read_for_task(task_id=task.id)
+    specified = held.read_for_task(task_id=task.id)
     spec = PushSpec.model_validate(task.spec)
     task.last_run = create_push(by=by, spec=spec, specified=specified, task=task, attended=attended)
     task.save(update_fields=["last_run"])
