@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from provost.core.rights import Principal, Right
@@ -57,6 +57,9 @@ def write(*, by: Principal, action: str, subject: str, details: Mapping[str, Any
     """
     with transaction.atomic():
         key = secrets.read_audit_key()
+        if connection.vendor == "postgresql":
+            # Otherwise, what is referred to is locked at the commit: by then, who has that may wait for us.
+            connection.check_constraints()
         AuditHead.objects.get_or_create(id=1, defaults={"seal": _seal(key, 0, "")})
         head = AuditHead.objects.select_for_update().get(id=1)
         entry = AuditEntry(
