@@ -406,13 +406,6 @@ def test_task_that_provost_fails_at_holds_nobody_up(monkeypatch, broken):
     assert [run.task.name for run in claim(NOW + timedelta(hours=1))] == ["bad"]
 
 
-def test_task_of_the_longest_name_starts():
-    """Whoever asks for its runs has a name that the database takes."""
-    add_asset("web1")
-    create("n" * 255, schedule=HOURLY, due=NOW)
-    assert [run.task.name for run in claim()] == ["n" * 255]
-
-
 def test_edit_forgets_a_due_time_only_with_the_schedule():
     """A comment leaves a time that is due already; another schedule, or none, or off, takes it away."""
     add_asset("db1")
