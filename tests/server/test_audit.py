@@ -235,11 +235,11 @@ def cut_off(number: int) -> None:
 def put_back(number: int) -> None:
     """Cut the end off as somebody with the key could, or with the seal of that time."""
     from provost.server.models import AuditEntry, AuditHead
-    from provost.server.services import audit, secrets
+    from provost.server.services import audit, held
 
     remove(*range(number + 1, 10))
     digest = AuditEntry.objects.get(number=number).digest
-    AuditHead.objects.update(number=number, seal=audit._seal(secrets.read_audit_key(), number, digest))
+    AuditHead.objects.update(number=number, seal=audit._seal(held.read_audit_key(), number, digest))
 
 
 def remove_all() -> None:
