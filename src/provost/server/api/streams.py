@@ -12,6 +12,7 @@ from ninja import NinjaAPI, Query
 from pydantic import Field
 
 from provost.core.documents import ProblemDocument
+from provost.core.errors import UsageError
 from provost.core.requests import Said
 from provost.core.rights import Principal
 from provost.core.spreadsheet import write_csv
@@ -19,6 +20,7 @@ from provost.server.api.authentication import AsyncToken
 from provost.server.api.describe import describe_entry, describe_record, describe_run_detail
 from provost.server.services import audit, runs
 from provost.server.services.runs import ALIVE
+from provost.server.web.authentication import authenticate
 
 _PAUSE: Final = 1.0
 _AT_ONCE: Final = 500
@@ -68,10 +70,10 @@ async def watch_run(request: HttpRequest, run: str) -> StreamingHttpResponse:
     """Tell how far a run is, as server-sent events, until it is over.
 
     Each `progress` event is the run as `GET /runs/{run}` has it, sent when it changed; the last one is `end`.
+    Without an `end` it ends when whoever watches may not any more.
     """
-    by: Principal = request.auth  # type: ignore[attr-defined]  # ninja's
-    first = await _look(by, run)
-    return _stream(_tell_progress(by, run, first), "text/event-stream")
+    first = await sync_to_async(_look)(request.auth, run)  # type: ignore[attr-defined]  # ninja's
+    return _stream(_tell_progress(request, run, first), "text/event-stream")
 
 
 async def export_run(request: HttpRequest, run: str, query: Query[ExportQuery]) -> StreamingHttpResponse:
@@ -95,7 +97,7 @@ async def export_audit(request: HttpRequest) -> StreamingHttpResponse:
     return _stream(_batch(lines), "application/x-ndjson")
 
 
-def _look_now(by: Principal, run: str) -> tuple[str, bool]:
+def _look(by: Principal, run: str) -> tuple[str, bool]:
     try:
         found = runs.find_run(by=by, run_id=run)
         return describe_run_detail(by, found).model_dump_json(), found.state not in ALIVE
@@ -103,10 +105,18 @@ def _look_now(by: Principal, run: str) -> tuple[str, bool]:
         connection.close()  # who watches for hours must not keep one of the pool's connections
 
 
-_look = sync_to_async(_look_now)
+def _look_again(request: HttpRequest, run: str) -> tuple[str, bool] | None:
+    """Return None once the token is void, or no longer reaches the run."""
+    try:
+        by = authenticate(request)
+        return None if by is None else _look(by, run)
+    except UsageError:
+        return None
+    finally:
+        connection.close()
 
 
-async def _tell_progress(by: Principal, run: str, first: tuple[str, bool]) -> AsyncIterator[str]:
+async def _tell_progress(request: HttpRequest, run: str, first: tuple[str, bool]) -> AsyncIterator[str]:
     document, is_over = first
     sent = ""
     quiet = 0
@@ -120,14 +130,22 @@ async def _tell_progress(by: Principal, run: str, first: tuple[str, bool]) -> As
         elif (quiet := quiet + 1) % 15 == 0:  # proxies close what is silent for long
             yield ": still here\n\n"
         await asyncio.sleep(_PAUSE)
-        document, is_over = await _look(by, run)
+        if (seen := await sync_to_async(_look_again)(request, run)) is None:
+            return
+        document, is_over = seen
 
 
 async def _batch(lines: Iterator[str]) -> AsyncIterator[str]:
     """Yield lines, many at once, taking them where the database may be worked with."""
-    take = sync_to_async(lambda: "".join(islice(lines, _AT_ONCE)))
-    while text := await take():
+    while text := await sync_to_async(_take)(lines):
         yield text
+
+
+def _take(lines: Iterator[str]) -> str:
+    try:
+        return "".join(islice(lines, _AT_ONCE))
+    finally:
+        connection.close()  # who reads slowly must not keep one of the pool's connections
 
 
 def _stream(parts: AsyncIterator[str], media_type: str) -> StreamingHttpResponse:
