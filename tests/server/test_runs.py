@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from pydantic import ValidationError
 
 from provost.connectors import memory
 from provost.core.errors import NotFound, Refused, Unreachable
@@ -202,6 +203,22 @@ def test_bad_input_is_refused_before_a_run_is_made(fields, code):
         create_push(by=BY, spec=describe().model_copy(update=fields), specified=None)
     assert caught.value.code == code
     assert not Run.objects.exists()
+
+
+def test_a_push_has_its_bounds(monkeypatch):
+    """Nobody fills the database, or the memory, by one request."""
+    from provost.server.models import Run
+    from provost.server.services import expansion
+    from provost.server.services.runs import create_push
+
+    add_assets("db1", "db2")
+    monkeypatch.setattr(expansion, "_MOST", 4)
+    assert create_push(by=BY, spec=describe("a", "b", "a"), specified=None).records.count() == 4
+    with pytest.raises(Refused, match="2 assets by 3 usernames are more than 4 accounts"):
+        create_push(by=BY, spec=describe("a", "b", "c"), specified=None)
+    assert Run.objects.count() == 1
+    with pytest.raises(ValidationError, match="at most 10000 items"):
+        describe(*map(str, range(10_001)))
 
 
 def test_retry_does_what_did_not_end_well(hosts):

@@ -8,9 +8,10 @@ import pytest
 
 from provost.server.services import context
 from provost.server.services.metrics import REGISTRY
+from provost.server.web import gate as module
 from provost.server.web.gate import Gate
 
-LIMIT = 1000
+LIMIT = 10_000
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
@@ -36,7 +37,7 @@ async def test_bodies_are_bounded() -> None:
 
     async def drip() -> AsyncIterator[bytes]:
         for _ in range(11):
-            yield b"x" * 100
+            yield b"x" * 1000
 
     async with ask(Gate(echo, trusted=[], body_limit=LIMIT)) as client:
         assert (await client.post("/", content=b"x" * LIMIT)).content == b"x" * LIMIT
@@ -46,7 +47,7 @@ async def test_bodies_are_bounded() -> None:
 
 
 async def test_memory_for_bodies_is_bounded() -> None:
-    """However many send bodies at once, no more than four of the largest are held."""
+    """However many send bodies at once, four of the largest are held, and small ones are taken beside them."""
     release = asyncio.Event()
 
     async def hold(scope: Any, receive: Any, send: Any) -> None:
@@ -60,11 +61,29 @@ async def test_memory_for_bodies_is_bounded() -> None:
     async with ask(gate) as client:
         held = [asyncio.create_task(client.post("/", content=b"x" * LIMIT)) for _ in range(4)]
         await asyncio.sleep(0.1)
-        assert (await client.post("/", content=b"x")).status_code == 503
+        assert (await client.post("/", content=b"x" * 100)).status_code == 503
+        small = asyncio.create_task(client.post("/", content=b"x" * 9))
+        await asyncio.sleep(0.1)
         release.set()
-        assert [(await one).status_code for one in held] == [200] * 4
+        assert [(await one).status_code for one in (*held, small)] == [200] * 5
         assert gate.held == 0
         assert (await client.post("/", content=b"x")).status_code == 200
+
+
+async def test_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who begins a body and sends no more of it is refused, and what was held of it is free again."""
+    monkeypatch.setattr(module, "_BODY_PATIENCE", 0.1)
+    never = asyncio.Event()
+
+    async def stall() -> AsyncIterator[bytes]:
+        yield b"x" * LIMIT
+        await never.wait()
+
+    gate = Gate(echo, trusted=[], body_limit=LIMIT)
+    async with ask(gate) as client:
+        refused = await client.post("/", content=stall())
+    assert (refused.status_code, refused.json()["code"]) == (408, "body_too_slow")
+    assert gate.held == 0
 
 
 async def test_headers_are_on_every_response() -> None:

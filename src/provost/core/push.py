@@ -17,9 +17,9 @@ class PushSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
-    assets: tuple[str, ...] = ()
-    nodes: tuple[str, ...] = ()
-    usernames: tuple[str, ...]
+    assets: tuple[str, ...] = Field((), max_length=100_000)
+    nodes: tuple[str, ...] = Field((), max_length=100_000)
+    usernames: tuple[str, ...] = Field(max_length=10_000)
     secret_type: SecretType
     strategy: Strategy = Strategy.RANDOM
     rules: PasswordRules = PasswordRules()

@@ -142,9 +142,15 @@ async def _tell_progress(request: HttpRequest, run: str, first: tuple[str, bool]
 
 async def _batch(lines: Iterator[str]) -> AsyncIterator[str]:
     """Yield lines, many at once, taking them where the database may be worked with."""
-    take = sync_to_async(lambda: "".join(islice(lines, _AT_ONCE)))
-    while text := await take():
+    while text := await sync_to_async(_take)(lines):
         yield text
+
+
+def _take(lines: Iterator[str]) -> str:
+    try:
+        return "".join(islice(lines, _AT_ONCE))
+    finally:
+        connection.close()  # who reads slowly must not keep one of the pool's connections
 
 
 def _stream(parts: AsyncIterator[str], media_type: str) -> StreamingHttpResponse:

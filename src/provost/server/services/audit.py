@@ -21,7 +21,7 @@ from django.utils import timezone
 from provost.core.rights import Principal, Right
 from provost.server.models import AuditEntry, AuditHead
 from provost.server.services import held
-from provost.server.services.pages import Page, cut
+from provost.server.services.pages import Page, cut, read_all
 
 _AT_ONCE: Final = 2000
 
@@ -156,7 +156,7 @@ def export_entries(*, by: Principal) -> Iterator[AuditEntry]:
     """
     by.require_everywhere(Right.AUDIT, what="export the audit trail")
     write(by=by, action="audit.export", subject="audit trail")
-    return AuditEntry.objects.order_by("number").iterator(_AT_ONCE)
+    return read_all(lambda page: cut(AuditEntry.objects.all(), ["number"], page))
 
 
 def _digest(key: bytes, before: str, entry: AuditEntry) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from pydantic import BaseModel, ValidationError
 
@@ -16,6 +17,9 @@ from provost.server.services.checks import check_secret, load_connector
 from provost.server.services.chunks import split
 from provost.server.services.nodes import find_node, list_asset_ids
 from provost.server.services.reach import check_assets, check_node
+
+_MOST: Final = 200_000
+"""Records that one run may have: all of them are written down at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,12 @@ def expand(*, by: Principal, spec: PushSpec, specified: Secret | None) -> Expans
     assets = _find_targets(by, spec)
     if not assets:
         raise Refused(f"There are no assets in {', '.join(spec.nodes)} yet.", code="no_assets")
+    if len(assets) * len(set(spec.usernames)) > _MOST:
+        raise Refused(
+            f"{len(assets)} assets by {len(set(spec.usernames))} usernames are more than {_MOST} accounts: "
+            "push to fewer at a time.",
+            code="push_too_large",
+        )
     kinds = sorted({asset.kind for asset in assets})
     _check(spec, specified, kinds)
     return Expansion(assets, read_parameters(spec, kinds))

@@ -1,6 +1,6 @@
 """Lists that may be long, a page at a time: each begins after the last row of the one before."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
@@ -26,6 +26,18 @@ class Page:
 
 
 EVERYTHING: Final = Page()
+_AT_ONCE: Final = 1000
+
+
+def read_all(read: Callable[[Page], tuple[list[M], Place | None]]) -> Iterator[M]:
+    """Yield all rows of a list, read a page at a time, so that the database is not held in between."""
+    page = Page(_AT_ONCE)
+    while True:
+        rows, place = read(page)
+        yield from rows
+        if place is None:
+            return
+        page = Page(_AT_ONCE, place)
 
 
 def cut(rows: QuerySet[M], order: Sequence[str], page: Page) -> tuple[list[M], Place | None]:

@@ -22,11 +22,10 @@ from provost.server.services import audit, held
 from provost.server.services.expansion import Expansion, expand
 from provost.server.services.leases import is_held
 from provost.server.services.locks import is_gone, name_owner
-from provost.server.services.pages import EVERYTHING, Page, Place, cut
+from provost.server.services.pages import EVERYTHING, Page, Place, cut, read_all
 from provost.server.services.reach import check_assets, limit
 from provost.server.services.recording import settle_interrupted_records, settle_unbegun
 
-_AT_ONCE: Final = 2000
 _UUID_DIGITS: Final = 32
 
 ALIVE = frozenset({RunState.QUEUED, RunState.RUNNING})
@@ -246,7 +245,7 @@ def list_records(
 
 def export_records(*, by: Principal, run: Run) -> Iterator[Record]:
     """Yield a run's records by asset and username."""
-    return limited_records(by).filter(run=run).order_by("asset_name", "username").iterator(_AT_ONCE)
+    return read_all(lambda page: list_records(by=by, run=run, page=page))
 
 
 def count_records(*, by: Principal, runs: Sequence[Run]) -> dict[UUID, Counter[str]]:

@@ -33,8 +33,12 @@ PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SHOWN: Final = 500
 _BODIES_AT_ONCE: Final = 4
+_SMALL: Final = 1024
+"""A body counts as small up to such a part of the largest: it is taken however many large ones are held."""
+_BODY_PATIENCE: Final = 120.0
 _TOO_LARGE: Final = (413, "body_too_large", "The body is larger than this server takes.")
 _TOO_MUCH: Final = (503, "busy", "The server is busy with other large bodies. Try again.")
+_TOO_SLOW: Final = (408, "body_too_slow", "The body did not come within two minutes.")
 _FAULT: Final = 500
 
 
@@ -86,6 +90,9 @@ class _Exchange:
         scope["client"] = (origin.source, 0)
         scope["scheme"] = "https" if origin.secure else "http"
         self._received = 0
+        self._body_ends: float | None = None
+        """When all of the body must have come, by the loop's clock; None: nobody reads it yet."""
+        self._body_came = False
         self._status = 0
         self._complete = False
         self._streaming = asyncio.Event()
@@ -112,23 +119,31 @@ class _Exchange:
                 raise _Refused(*_TOO_LARGE)
 
     async def _receive(self) -> ASGIReceiveEvent:
+        now = asyncio.get_running_loop().time()
+        if self._body_ends is None:
+            self._body_ends = now + _BODY_PATIENCE
+        patience = None if self._body_came else self._body_ends - now
         coming = asyncio.ensure_future(self._receive_outside())
         ending = asyncio.ensure_future(self._wait_for_end())
         try:
-            await asyncio.wait({coming, ending}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({coming, ending}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
             if not coming.done():
+                if not ending.done():
+                    raise _Refused(*_TOO_SLOW)
                 return {"type": "http.disconnect"}
             event = coming.result()
         finally:
             coming.cancel()
             ending.cancel()
         if event["type"] == "http.request":
+            self._body_came = not event.get("more_body", False)
             size = len(event.get("body", b""))
             self._received += size
             self._gate.held += size
             if self._received > self._gate.body_limit:
                 raise _Refused(*_TOO_LARGE)
-            if self._gate.held > _BODIES_AT_ONCE * self._gate.body_limit:
+            is_small = self._received * _SMALL <= self._gate.body_limit
+            if self._gate.held > _BODIES_AT_ONCE * self._gate.body_limit and not is_small:
                 raise _Refused(*_TOO_MUCH)
         return event
 
