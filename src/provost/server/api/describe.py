@@ -6,6 +6,7 @@ from django.utils import timezone
 
 from provost.core import documents as told
 from provost.core import schedule as schedules
+from provost.core.keys import fingerprint
 from provost.core.model import Become, Decision, SecretType, Status
 from provost.core.push import PushSpec
 from provost.core.rights import Face, Principal, Right, Role
@@ -14,7 +15,6 @@ from provost.server.models import Account, Asset, AuditEntry, Grant, Record, Run
 from provost.server.services import assets, nodes, runs, secrets, tasks
 from provost.server.services.pages import Page
 from provost.server.services.secrets import Version
-from provost.vault.keys import fingerprint
 
 _LAST_RUNS = 5
 
