@@ -224,12 +224,29 @@ def move_head(number: int) -> None:
     from provost.server.models import AuditEntry, AuditHead
 
     entry = AuditEntry.objects.filter(number=number).first()
-    AuditHead.objects.update(number=number, digest=entry.digest if entry else "")
+    AuditHead.objects.update(number=number, seal=entry.digest if entry else "")
 
 
 def cut_off(number: int) -> None:
     remove(*range(number + 1, 10))
     move_head(number)
+
+
+def put_back(number: int) -> None:
+    """Cut the end off as somebody with the key could, or with the seal of that time."""
+    from provost.server.models import AuditEntry, AuditHead
+    from provost.server.services import audit, secrets
+
+    remove(*range(number + 1, 10))
+    digest = AuditEntry.objects.get(number=number).digest
+    AuditHead.objects.update(number=number, seal=audit._seal(secrets.read_audit_key(), number, digest))
+
+
+def remove_all() -> None:
+    from provost.server.models import AuditHead
+
+    remove(*range(1, 7))
+    AuditHead.objects.all().delete()
 
 
 def forge(*, head: bool) -> None:
@@ -256,8 +273,10 @@ TAMPERED: dict[str, tuple[Callable[[], object], int | None, int | None]] = {
     "removed the first": (lambda: remove(1), 1, 1),
     "removed the last": (lambda: remove(6), 6, 6),
     "removed all": (lambda: remove(*range(1, 7)), 1, 1),
-    "cut off": (lambda: cut_off(4), None, 5),
-    "cut off whole": (lambda: cut_off(0), None, 1),
+    "cut off": (lambda: cut_off(4), 5, 5),
+    "cut off whole": (lambda: cut_off(0), 1, 1),
+    "cut off with the key": (lambda: put_back(4), None, 5),
+    "removed all and the head": (remove_all, None, 1),
     "moved back the head": (lambda: move_head(4), 5, 5),
     "forged": (lambda: forge(head=False), 7, 7),
     "forged with the head": (lambda: forge(head=True), 7, 7),
@@ -280,15 +299,26 @@ def test_tampering_is_found(trail: tuple[int, str], done: str) -> None:
 
 
 def test_trail_written_anew_is_found_by_what_was_noted(trail: tuple[int, str]) -> None:
-    """Cut off and gone on with, a trail is whole by itself, and not the one that was noted."""
+    """Cut off with the key and gone on with, a trail is whole by itself, and not the one that was noted."""
     from provost.server.services import audit
 
     with unguarded():
-        cut_off(3)
+        put_back(3)
     for number in range(5):
         audit.write(by=BY, action="node.add", subject=f"node /other/{number}")
     assert audit.verify().broken is None
     assert audit.verify(expected=trail).broken == 6
+
+
+def test_trail_cut_off_and_gone_on_with_is_found(trail: tuple[int, str]) -> None:
+    """Who has the database alone can cut the end off, and the next entry does not hide that."""
+    from provost.server.services import audit
+
+    del trail
+    with unguarded():
+        cut_off(3)
+    audit.write(by=BY, action="node.add", subject="node /other")
+    assert audit.verify().broken == 4
 
 
 def test_database_refuses_changes(trail: tuple[int, str]) -> None:

@@ -286,6 +286,17 @@ def test_due_task_starts_once():
     assert find("by-hand").next_due is None
 
 
+def test_task_of_the_longest_name_starts():
+    """Whatever fits as a task's name leaves room for who started its runs."""
+    add_asset("db1")
+    name = "x" * 255
+    create(name, schedule=HOURLY, due=NOW)
+    (run,) = claim()
+    assert run.requested_by.startswith("task xxx")
+    claim(NOW + timedelta(hours=1))
+    assert find(name).next_due == NOW + timedelta(hours=2)
+
+
 def test_times_missed_while_down_count_once():
     """After a week without a clock, an hourly task starts once, and then at its usual time."""
     add_asset("db1")
@@ -364,6 +375,35 @@ def test_task_that_cannot_start_says_why_and_holds_nobody_up():
     for name, reason in why.items():
         assert find(name).last_run.reason == reason
         assert find(name).next_due == NOW + timedelta(hours=1)
+
+
+@pytest.mark.parametrize("broken", ["zone", "fault"])
+def test_task_that_provost_fails_at_holds_nobody_up(monkeypatch, broken):
+    """A task at which Provost itself fails is skipped, put off for an hour, and starts when it is mended."""
+    from provost.server.models import Task
+    from provost.server.services import tasks
+
+    add_asset("web1")
+    bad = create("bad", schedule=HOURLY, due=NOW - timedelta(hours=3))
+    create("good", schedule=HOURLY, due=NOW)
+    create_push = tasks.create_push
+
+    def fail(**asked):
+        if asked["task"].id == bad.id:
+            raise ZeroDivisionError
+        return create_push(**asked)
+
+    with monkeypatch.context() as patch:
+        if broken == "zone":  # as after an update of the time zones
+            Task.objects.filter(id=bad.id).update(schedule={**bad.schedule, "zone": "Mars/Olympus"})
+        else:
+            patch.setattr(tasks, "create_push", fail)
+        assert [run.task.name for run in claim()] == ["good"]
+    assert find("bad").next_due == NOW + timedelta(hours=1)
+    assert find("bad").last_run.state == "skipped"
+    assert find("bad").last_run.reason == ("schedule_refused" if broken == "zone" else "internal_error")
+    Task.objects.filter(id=bad.id).update(schedule=bad.schedule)
+    assert [run.task.name for run in claim(NOW + timedelta(hours=1))] == ["bad"]
 
 
 def test_edit_forgets_a_due_time_only_with_the_schedule():

@@ -12,6 +12,7 @@ from ninja import NinjaAPI, Query
 from pydantic import Field
 
 from provost.core.documents import ProblemDocument
+from provost.core.errors import Forbidden, UsageError
 from provost.core.requests import Said
 from provost.core.rights import Principal
 from provost.core.spreadsheet import write_csv
@@ -19,6 +20,7 @@ from provost.server.api.authentication import AsyncToken
 from provost.server.api.describe import describe_entry, describe_record, describe_run_detail
 from provost.server.services import audit, runs
 from provost.server.services.runs import ALIVE
+from provost.server.web.authentication import authenticate
 
 _PAUSE: Final = 1.0
 _AT_ONCE: Final = 500
@@ -68,15 +70,16 @@ async def watch_run(request: HttpRequest, run: str) -> StreamingHttpResponse:
     """Tell how far a run is, as server-sent events, until it is over.
 
     Each `progress` event is the run as `GET /runs/{run}` has it, sent when it changed; the last one is `end`.
+    Without that, whoever watches may not any more, or the server stopped.
     """
-    by: Principal = request.auth  # type: ignore[attr-defined]  # ninja's
-    first = await _look(by, run)
-    return _stream(_tell_progress(by, run, first), "text/event-stream")
+    if (first := await _look(request, run)) is None:
+        raise Forbidden("This token is not valid any more.")
+    return _stream(_tell_progress(request, run, first), "text/event-stream")
 
 
 async def export_run(request: HttpRequest, run: str, query: Query[ExportQuery]) -> StreamingHttpResponse:
     """Export all records of a run, as CSV or as a JSON document a line."""
-    by: Principal = request.auth  # type: ignore[attr-defined]  # ninja's
+    by = _find_caller(request)
     found = await sync_to_async(runs.find_run)(by=by, run_id=run)
     records = map(describe_record, runs.export_records(by=by, run=found))
     if query.format == "json":
@@ -89,14 +92,22 @@ async def export_run(request: HttpRequest, run: str, query: Query[ExportQuery]) 
 
 async def export_audit(request: HttpRequest) -> StreamingHttpResponse:
     """Export the whole audit trail, the oldest entry first, a JSON document a line."""
-    by: Principal = request.auth  # type: ignore[attr-defined]  # ninja's
+    by = _find_caller(request)
     entries = await sync_to_async(audit.export_entries)(by=by)
     lines = (f"{describe_entry(entry).model_dump_json()}\n" for entry in entries)
     return _stream(_batch(lines), "application/x-ndjson")
 
 
-def _look_now(by: Principal, run: str) -> tuple[str, bool]:
+def _find_caller(request: HttpRequest) -> Principal:
+    found: Principal = request.auth  # type: ignore[attr-defined]  # ninja's
+    return found
+
+
+def _look_now(request: HttpRequest, run: str) -> tuple[str, bool] | None:
+    """Return the run, and whether it is over; None: whoever watches may not any more."""
     try:
+        if (by := authenticate(request)) is None:
+            return None
         found = runs.find_run(by=by, run_id=run)
         return describe_run_detail(by, found).model_dump_json(), found.state not in ALIVE
     finally:
@@ -106,7 +117,7 @@ def _look_now(by: Principal, run: str) -> tuple[str, bool]:
 _look = sync_to_async(_look_now)
 
 
-async def _tell_progress(by: Principal, run: str, first: tuple[str, bool]) -> AsyncIterator[str]:
+async def _tell_progress(request: HttpRequest, run: str, first: tuple[str, bool]) -> AsyncIterator[str]:
     document, is_over = first
     sent = ""
     quiet = 0
@@ -120,7 +131,13 @@ async def _tell_progress(by: Principal, run: str, first: tuple[str, bool]) -> As
         elif (quiet := quiet + 1) % 15 == 0:  # proxies close what is silent for long
             yield ": still here\n\n"
         await asyncio.sleep(_PAUSE)
-        document, is_over = await _look(by, run)
+        try:
+            look = await _look(request, run)
+        except UsageError:  # out of reach now
+            look = None
+        if look is None:
+            return
+        document, is_over = look
 
 
 async def _batch(lines: Iterator[str]) -> AsyncIterator[str]:

@@ -63,7 +63,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.PositiveSmallIntegerField(default=1, primary_key=True, serialize=False)),
                 ("number", models.PositiveBigIntegerField(default=0)),
-                ("digest", models.CharField(blank=True, max_length=64)),
+                ("seal", models.CharField(max_length=64)),
             ],
         ),
         migrations.CreateModel(

@@ -10,7 +10,7 @@ from provost.server.models.choices import list_choices
 class AuditEntry(models.Model):
     """Who did what, when and from where. Never changed or deleted: the database refuses (migration 0004).
 
-    `digest` is bound to this row and to the digest of the row before (services/audit.py).
+    `digest` is bound to this row and to all before it (services/audit.py).
     """
 
     number = models.PositiveBigIntegerField(primary_key=True)
@@ -33,11 +33,11 @@ class AuditEntry(models.Model):
 
 
 class AuditHead(models.Model):
-    """The one row that knows the newest entry: who adds one holds it."""
+    """The one row that knows the newest entry: who adds one holds it. `seal` is of that entry alone."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     number = models.PositiveBigIntegerField(default=0)
-    digest = models.CharField(max_length=64, blank=True)
+    seal = models.CharField(max_length=64)
 
     class Meta:
         constraints: ClassVar = [models.CheckConstraint(condition=Q(id=1), name="one_audit_head")]

@@ -47,7 +47,7 @@ def add_account(*, by: Principal, fields: AccountFields, secret: Secret, replace
         VaultError: the master key is missing or wrong.
     """
     with transaction.atomic():
-        asset = find_asset(by=by, name=fields.asset)
+        asset = find_asset(by=by, name=fields.asset, lock=True)
         check_assets(by, Right.OPERATE, [asset], what=f"add accounts on {asset}")
         check_account(fields, asset.kind)
         check_secret(secret, asset.kind)
@@ -110,13 +110,13 @@ def update_fields(account: Account, fields: AccountFields) -> dict[str, list[obj
     return changed
 
 
-def find_account(*, by: Principal, username: str, asset: str) -> Account:
-    """Return an account by its name, in the list or not.
+def find_account(*, by: Principal, username: str, asset: str, lock: bool = False) -> Account:
+    """Return an account by its name, in the list or not; `lock` is as for `find_asset`.
 
     Raises:
         NotFound: there is no such asset, or no such account on it; the message lists what there is.
     """
-    found = find_asset(by=by, name=asset)
+    found = find_asset(by=by, name=asset, lock=lock)
     try:
         return Account.objects.select_related("asset").get(asset=found, username=username)
     except Account.DoesNotExist:
@@ -236,7 +236,9 @@ def forget_account(*, by: Principal, username: str, asset: str, version: int | N
 
 
 def _find_for_change(by: Principal, username: str, asset: str, right: Right, what: str) -> Account:
-    account = find_account(by=by, username=username, asset=asset)
+    account = find_account(by=by, username=username, asset=asset, lock=True)
     check_assets(by, right, [account.asset], what=f"{what} on {asset}")
     check_unlocked(account.asset)
-    return Account.objects.select_for_update(of=("self",)).select_related("asset").get(id=account.id)
+    return (
+        Account.objects.select_for_update(of=("self",), no_key=True).select_related("asset").get(id=account.id)
+    )

@@ -106,18 +106,18 @@ def edit_asset(*, by: Principal, name: str, fields: AssetFields, version: int | 
         check_redirection(by, asset, changes)
         if "kind" in changes:
             raise Refused("The kind of an asset stays: remove it and add another.", code="kind_refused")
-        if "name" in changes:
-            if Asset.objects.filter(name=fields.name).exists():
-                raise Conflict(f"There is an asset {fields.name} already.", code="asset_exists")
-            rename_asset_in_tasks(old=name, new=fields.name)
+        if "name" in changes and Asset.objects.filter(name=fields.name).exists():
+            raise Conflict(f"There is an asset {fields.name} already.", code="asset_exists")
         if not changes:
             return asset
+        if "nodes" in changes:
+            move_asset(by, asset, fields)
+        if "name" in changes:
+            rename_asset_in_tasks(old=name, new=fields.name)
         asset.name, asset.address, asset.port = fields.name, fields.address, choose_port(fields)
         asset.options, asset.comment = dict(fields.options), fields.comment
         asset.version += 1
         asset.save()
-        if "nodes" in changes:
-            move_asset(by, asset, fields)
         if "via" in changes:
             set_via(by=by, gateways={asset.id: find_gateway(by, fields.via).id if fields.via else None})
         audit.write(by=by, action="asset.edit", subject=f"asset {name}", details=changes)
@@ -203,7 +203,7 @@ def find_asset(*, by: Principal, name: str, lock: bool = False) -> Asset:
         NotFound: there is none that the caller sees; the message lists what there is.
     """
     if lock:
-        Asset.objects.select_for_update().filter(name=name).first()
+        Asset.objects.select_for_update(no_key=True).filter(name=name).first()
     return find_assets(by=by, names=[name])[0]
 
 
@@ -297,6 +297,7 @@ def remove_asset(*, by: Principal, name: str, version: int | None = None) -> Non
         check_version(asset, version)
         check_unlocked(asset)
         accounts = sorted(asset.accounts.values_list("username", flat=True))
+        drop_asset_from_tasks(name=name)  # first: who starts one has its row, and waits for the asset
         try:
             asset.delete()
         except ProtectedError:
@@ -306,7 +307,6 @@ def remove_asset(*, by: Principal, name: str, version: int | None = None) -> Non
                 "them first.",
                 code="asset_is_gateway",
             ) from None
-        drop_asset_from_tasks(name=name)
         audit.write(by=by, action="asset.remove", subject=f"asset {name}", details={"accounts": accounts})
 
 

@@ -1,9 +1,11 @@
 """Who did what, when, from where. Entries are only ever added, each chained to the one before.
 
-An entry's digest is HMAC-SHA256 over the digest before it and its own fields, with a key of the vault.  So an
-entry that is changed, put in or taken out breaks the chain, and whoever has the database alone cannot mend it.
-Somebody with the vault too could: note the newest number and digest outside (`provost audit verify` prints
-them), and check later that they are still there.
+An entry's digest is HMAC-SHA256 over the seal of the entry before it and its own fields, with a key of the
+vault.  So an entry that is changed, put in or taken out breaks the chain, and whoever has the database alone
+cannot mend it.  The seal is another HMAC, over an entry's number and digest; only the newest entry's is stored,
+so the end cannot be cut off either.  Somebody with the vault too, or an earlier copy of the database, could:
+note the newest number and digest outside (`provost audit verify` prints them), and check later that they are
+still there.
 """
 
 import hmac
@@ -13,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from provost.core.rights import Principal, Right
@@ -54,7 +56,11 @@ def write(*, by: Principal, action: str, subject: str, details: Mapping[str, Any
         VaultError: the master key is missing or wrong.
     """
     with transaction.atomic():
-        AuditHead.objects.get_or_create(id=1)
+        key = held.read_audit_key()
+        if connection.vendor == "postgresql":
+            # Otherwise, what is referred to is locked at the commit: by then, who has that may wait for us.
+            connection.check_constraints()
+        AuditHead.objects.get_or_create(id=1, defaults={"seal": _seal(key, 0, "")})
         head = AuditHead.objects.select_for_update().get(id=1)
         entry = AuditEntry(
             number=head.number + 1,
@@ -68,9 +74,9 @@ def write(*, by: Principal, action: str, subject: str, details: Mapping[str, Any
             subject=subject,
             details=json.loads(json.dumps(details or {}, default=str)),
         )
-        entry.digest = _digest(held.read_audit_key(), head.digest, entry)
+        entry.digest = _digest(key, head.seal, entry)
         entry.save(force_insert=True)
-        head.number, head.digest = entry.number, entry.digest
+        head.number, head.seal = entry.number, _seal(key, entry.number, entry.digest)
         head.save()
 
 
@@ -82,18 +88,18 @@ def verify(*, expected: tuple[int, str] | None = None) -> Proof:
     """
     key = held.read_audit_key()
     with transaction.atomic():
-        head = AuditHead.objects.select_for_update().first() or AuditHead()
-    number, digest = 0, ""
+        head = AuditHead.objects.select_for_update().first() or AuditHead(seal=_seal(key, 0, ""))
+    number, digest, seal = 0, "", _seal(key, 0, "")
     for entry in AuditEntry.objects.filter(number__lte=head.number).order_by("number").iterator(_AT_ONCE):
         if entry.number != number + 1:
             return Proof(number, digest, number + 1, f"entry {number + 1} is missing")
-        if not hmac.compare_digest(_digest(key, digest, entry), entry.digest):
+        if not hmac.compare_digest(_digest(key, seal, entry), entry.digest):
             return Proof(number, digest, entry.number, f"entry {entry.number} is not as it was written")
-        number, digest = entry.number, entry.digest
+        number, digest, seal = entry.number, entry.digest, _seal(key, entry.number, entry.digest)
         if expected and number == expected[0] and digest != expected[1]:
             return Proof(number, digest, number, f"entry {number} is not the one that was noted")
     last = max(head.number, expected[0] if expected else 0)
-    if number < last or not hmac.compare_digest(head.digest, digest):
+    if number < last or not hmac.compare_digest(head.seal, seal):
         return Proof(number, digest, number + 1, f"entry {number + 1} is missing")
     if beyond := AuditEntry.objects.filter(number__gt=_newest()).order_by("number").first():
         return Proof(number, digest, beyond.number, f"entry {beyond.number} was not written by Provost")
@@ -168,3 +174,8 @@ def _digest(key: bytes, before: str, entry: AuditEntry) -> str:
     ]
     text = json.dumps([before, *fields], sort_keys=True, separators=(",", ":"))
     return hmac.digest(key, text.encode(), "sha256").hex()
+
+
+def _seal(key: bytes, number: int, digest: str) -> str:
+    """Return what the next entry's digest begins with; before the first, `number` is 0."""
+    return hmac.digest(key, f"seal {number} {digest}".encode(), "sha256").hex()

@@ -41,7 +41,8 @@ def once(
     said = "\0".join([asked, *_list_texts(secret)])
     fingerprint = hmac.digest(held.read_audit_key(), f"request {said}".encode(), "sha256").hex()
     with transaction.atomic():
-        User.objects.select_for_update().get(id=by.user_id)  # two at once: the second sees what the first made
+        # Two at once: the second sees what the first made.
+        User.objects.select_for_update(no_key=True).get(id=by.user_id)
         known = IdempotencyKey.objects.filter(user_id=by.user_id, key=key).first()
         if known is None:
             run = begin(secret)

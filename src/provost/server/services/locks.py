@@ -43,7 +43,12 @@ def acquire_locks(*, run_id: UUID, asset_ids: Sequence[int]) -> set[int]:
     """Lock those of the assets that are there and that no other run works on, and return them."""
     now = timezone.now()
     with transaction.atomic():
-        for chunk in split(Asset.objects.filter(id__in=asset_ids).order_by("id").values_list("id", flat=True)):
+        there: list[int] = []
+        for chunk in split(sorted(asset_ids)):
+            # Whoever changes or removes an asset now is waited for, and waits until it is locked.
+            rows = Asset.objects.select_for_update(no_key=True).filter(id__in=chunk).order_by("id")
+            there += rows.values_list("id", flat=True)
+        for chunk in split(there):
             stale = [
                 lock.asset_id
                 for lock in AssetLock.objects.select_for_update(skip_locked=True).filter(asset_id__in=chunk)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, QuerySet
 
 from provost.core.errors import Conflict, Forbidden, Refused
@@ -62,11 +62,10 @@ def ensure_nodes(*, by: Principal, paths: Iterable[str]) -> dict[str, Node]:
     lineage = {path[:end] for path in wanted for end in _list_ends(path)}
     reach = by.reach(Right.OPERATE)
     with transaction.atomic():
-        nodes = {
-            node.full_path: node
-            for chunk in split(lineage)
-            for node in Node.objects.filter(full_path__in=chunk)
-        }
+        nodes = _read_nodes(lineage)
+        if lineage - nodes.keys():
+            _lock_tree()
+            nodes = _read_nodes(lineage)
         for path in sorted(wanted):
             above = (nodes.get(path[:end]) for end in reversed(_list_ends(path)))
             nearest = next(filter(None, above), None)
@@ -80,6 +79,20 @@ def ensure_nodes(*, by: Principal, paths: Iterable[str]) -> dict[str, Node]:
             else:
                 nodes[path] = Node.objects.add_root(fields)
     return {path: nodes[path] for path in wanted}
+
+
+def _read_nodes(paths: Iterable[str]) -> dict[str, Node]:
+    return {node.full_path: node for chunk in split(paths) for node in Node.objects.filter(full_path__in=chunk)}
+
+
+def _lock_tree() -> None:
+    """Let nobody else make, move or remove nodes before the transaction ends.
+
+    A node's place in the tree is text, which the database does not hold together.  SQLite has one writer.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE server_node IN SHARE ROW EXCLUSIVE MODE")
 
 
 def add_node(*, by: Principal, path: str) -> Node:
@@ -108,6 +121,7 @@ def remove_node(*, by: Principal, path: str) -> None:
         Forbidden: the caller may not administer it.
     """
     with transaction.atomic():
+        _lock_tree()
         node = find_node(by=by, path=path)
         check_node(by, Right.ADMINISTER, node, what=f"remove node {path}")
         if node.numchild or node.assets.exists():
@@ -174,6 +188,7 @@ def rename_node(*, by: Principal, path: str, name: str) -> Node:
     """
     _check_name(name)
     with transaction.atomic():
+        _lock_tree()
         node = find_node(by=by, path=path)
         check_node(by, Right.ADMINISTER, node, what=f"rename node {path}")
         before = node.full_path
@@ -195,6 +210,7 @@ def move_node(*, by: Principal, path: str, into: str | None) -> Node:
         Forbidden: the caller may not administer both, or may reveal more there than where it is.
     """
     with transaction.atomic():
+        _lock_tree()
         node = find_node(by=by, path=path)
         what = f"move node {path}"
         check_node(by, Right.ADMINISTER, node, what=what)

@@ -1,12 +1,13 @@
 """Saved push tasks: kept, started by hand, and claimed when they are due."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 from uuid import UUID
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -25,6 +26,15 @@ from provost.server.services.names import check_name, check_version, describe_mi
 from provost.server.services.pages import EVERYTHING, Page, Place, cut
 from provost.server.services.reach import limit, within
 from provost.server.services.runs import ALIVE, create_push, settle_interrupted
+
+logger = logging.getLogger(__name__)
+
+CLOCK: Final = "task "
+"""What the name of who starts a due task begins with."""
+
+_PUT_OFF: Final = timedelta(hours=1)
+_LONGEST_NAME: Final = 255
+"""Of whoever asks for a run, and is written into the audit trail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,12 +267,36 @@ def claim_due(*, now: datetime, limit: int) -> list[Run]:
 
     Any number of processes may do this at once; each due time is one process's alone.  Times that were missed
     count as one, and that one waits for the maintenance window.  A task whose run is not over, or that cannot
-    start, gets a run in state `skipped` that says why, and is due again at its next time.
+    start, gets a run in state `skipped` that says why, and is due again at its next time.  One at which Provost
+    itself fails is due again in an hour, and keeps no other waiting.
     """
     settle_interrupted()
     due = Task.objects.filter(next_due__lte=now).order_by("next_due").values_list("id", flat=True)
-    runs = [_claim(task_id, now) for task_id in due[:limit]]
+    runs = [_claim_or_put_off(task_id, now) for task_id in due[:limit]]
     return [run for run in runs if run is not None]
+
+
+def _claim_or_put_off(task_id: UUID, now: datetime) -> Run | None:
+    try:
+        return _claim(task_id, now)
+    except (InterfaceError, OperationalError) as error:  # the database's fault: the task stays due
+        logger.error("Task %s could not be started; trying again.", task_id, exc_info=error)  # noqa: TRY400  # the log leaves its text out
+    except Exception as error:  # whatever it is, the others are due as well
+        logger.error("Task %s could not be started; it is put off.", task_id, exc_info=error)  # noqa: TRY400  # as above
+        reason, message = "internal_error", "Provost met a fault of its own; its log says more."
+        if isinstance(error, ProvostError):
+            reason, message = error.code, error.message
+        with transaction.atomic():
+            if (task := _find_due(task_id, now)) is not None:
+                task.next_due = now + _PUT_OFF
+                task.last_run = _skip(task, reason, message)
+                task.save(update_fields=["next_due", "last_run"])
+    return None
+
+
+def _find_due(task_id: UUID, now: datetime) -> Task | None:
+    """Return a task that is due, unless another process has it; until the transaction ends nobody else does."""
+    return Task.objects.select_for_update(skip_locked=True).filter(id=task_id, next_due__lte=now).first()
 
 
 def _claim(task_id: UUID, now: datetime) -> Run | None:
@@ -271,8 +305,7 @@ def _claim(task_id: UUID, now: datetime) -> Run | None:
     PostgreSQL locks the row; in SQLite, every transaction has the database to itself.
     """
     with transaction.atomic():
-        mine = Task.objects.select_for_update(skip_locked=True).filter(id=task_id, next_due__lte=now)
-        if (task := mine.first()) is None:
+        if (task := _find_due(task_id, now)) is None:
             return None
         schedule = Schedule.model_validate(task.schedule)
         opening = find_opening(schedule, now)
@@ -285,12 +318,17 @@ def _claim(task_id: UUID, now: datetime) -> Run | None:
             return None
         try:
             with transaction.atomic():
-                scheduler = make_local(f"task {task.name}", face=Face.SERVER)
+                scheduler = make_local(_name_clock(task), face=Face.SERVER)
                 return _start(scheduler, task, attended=False)
         except ProvostError as error:  # nobody is there to be told: it is written down
             task.last_run = _skip(task, error.code, error.message)
             task.save(update_fields=["last_run"])
             return None
+
+
+def _name_clock(task: Task) -> str:
+    """Return who starts a task when it is due: itself. No user has such a name."""
+    return f"{CLOCK}{task.name}"[:_LONGEST_NAME]
 
 
 def _skip(task: Task, reason: str, message: str) -> Run:
@@ -299,7 +337,7 @@ def _skip(task: Task, reason: str, message: str) -> Run:
         state=RunState.SKIPPED,
         spec=task.spec,
         task=task,
-        requested_by=f"task {task.name}",
+        requested_by=_name_clock(task),
         reason=reason,
         message=message,
         finished=timezone.now(),

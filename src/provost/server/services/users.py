@@ -111,7 +111,7 @@ def find_user(*, by: Principal, username: str, lock: bool = False) -> User:
     Raises:
         NotFound: there is none that the caller sees.
     """
-    users = User.objects.select_for_update() if lock else User.objects.all()
+    users = User.objects.select_for_update(no_key=True) if lock else User.objects.all()
     if not by.reach(Right.ADMINISTER).everywhere:
         users = users.filter(id=by.user_id or 0)
     if (user := users.filter(username=username).first()) is None:
