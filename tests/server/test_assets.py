@@ -4,11 +4,11 @@ import pytest
 
 from provost.core.errors import NotFound, ProvostError, Refused, UsageError
 from provost.core.job import Login
-from provost.core.keys import KeyAlgorithm
+from provost.core.keys import KeyAlgorithm, fingerprint
 from provost.core.model import Become
 from provost.core.rights import make_local
 from provost.core.secrets import Password, Secret, SshKey
-from provost.vault.keys import fingerprint, generate_key
+from provost.vault.keys import generate_key
 
 pytestmark = pytest.mark.usefixtures("database")
 

@@ -6,8 +6,8 @@ from cryptography.hazmat.primitives.asymmetric import dsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from provost.core.errors import Refused
-from provost.core.keys import KeyAlgorithm
-from provost.vault.keys import fingerprint, generate_key, read_key, read_private_key, read_public_key
+from provost.core.keys import KeyAlgorithm, fingerprint
+from provost.vault.keys import generate_key, read_key, read_private_key, read_public_key
 
 PASSPHRASE = "correct horse"
 

@@ -1,8 +1,6 @@
 """SSH keys: made, and read in the forms that people have them in."""
 
 import base64
-import binascii
-import hashlib
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -134,15 +132,6 @@ def read_public_key(text: str) -> SshKey:
     except (ValueError, UnsupportedAlgorithm):
         raise Refused("The OpenSSH public key is damaged.", code="key_unreadable") from None
     return SshKey(public=public)
-
-
-def fingerprint(public: str) -> str:
-    """Return the fingerprint of an OpenSSH public key line, as ssh-keygen -l shows it: SHA256:..."""
-    try:
-        digest = hashlib.sha256(binascii.a2b_base64(public.split()[1])).digest()
-    except (IndexError, binascii.Error):
-        raise Refused("That is not an OpenSSH public key.", code="key_unreadable") from None
-    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
 def _export(key: PrivateKeyTypes) -> SshKey:

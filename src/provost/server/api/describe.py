@@ -1,23 +1,14 @@
 """From what services return to documents, many at a time."""
 
-from collections.abc import Collection, Iterable, Sequence
-from uuid import UUID
-
-from django.utils import timezone
+from collections.abc import Iterable, Sequence
 
 from provost.core import documents as told
-from provost.core import schedule as schedules
-from provost.core.model import Become, Decision, SecretType, Status
-from provost.core.push import PushSpec
+from provost.core.keys import fingerprint
+from provost.core.model import Become
 from provost.core.rights import Face, Principal, Right, Role
-from provost.core.schedule import Schedule
-from provost.server.models import Account, Asset, AuditEntry, Grant, Record, Run, Task, Token, User
-from provost.server.services import assets, nodes, runs, secrets, tasks
-from provost.server.services.pages import Page
+from provost.server.models import Account, Asset, AuditEntry, Grant, Token, User
+from provost.server.services import assets, secrets
 from provost.server.services.secrets import Version
-from provost.vault.keys import fingerprint
-
-_LAST_RUNS = 5
 
 
 def describe_assets(by: Principal, found: Sequence[Asset]) -> list[told.AssetDocument]:
@@ -98,96 +89,6 @@ def describe_secrets(versions: Iterable[Version]) -> list[told.SecretDocument]:
         )
         for version in versions
     ]
-
-
-def describe_runs(by: Principal, found: Sequence[Run]) -> list[told.RunDocument]:
-    """Tell of runs: of their records and tasks, those that the caller sees."""
-    counts = runs.count_records(by=by, runs=found)
-    seen = tasks.find_seen(by=by, ids=[run.task_id for run in found if run.task_id is not None])
-    return [
-        told.RunDocument(
-            id=run.id,
-            state=run.state,
-            action=run.action,
-            dry_run=run.dry_run,
-            task=run.task.name if run.task and run.task.id in seen else None,
-            requested_by=_tell_requester(by, run, seen),
-            reason=run.reason,
-            message=run.message,
-            created=run.created,
-            started=run.started,
-            finished=run.finished,
-            counts=dict(counts[run.id]),
-        )
-        for run in found
-    ]
-
-
-def _tell_requester(by: Principal, run: Run, seen: Collection[UUID]) -> str:
-    """Return who asked for a run; of a task that the caller does not see, that it was one."""
-    if run.task_id in seen or by.reach(Right.VIEW).everywhere:
-        return run.requested_by
-    return tasks.CLOCK.strip() if run.requested_by.startswith(tasks.CLOCK) else run.requested_by
-
-
-def describe_run_detail(by: Principal, run: Run) -> told.RunDetailDocument:
-    """Tell of a run and what was asked for, but for assets and nodes that the caller does not see."""
-    spec = PushSpec.model_validate(run.spec)
-    if not by.reach(Right.VIEW).everywhere:
-        seen_assets = set(assets.limited(by).filter(name__in=spec.assets).values_list("name", flat=True))
-        seen_nodes = set(nodes.limited(by).filter(full_path__in=spec.nodes).values_list("full_path", flat=True))
-        spec = spec.model_copy(
-            update={
-                "assets": tuple(name for name in spec.assets if name in seen_assets),
-                "nodes": tuple(path for path in spec.nodes if path in seen_nodes),
-            }
-        )
-    return told.RunDetailDocument(**describe_runs(by, [run])[0].model_dump(), spec=spec)
-
-
-def describe_record(record: Record) -> told.RecordDocument:
-    """Tell of one record."""
-    return told.RecordDocument(
-        asset=record.asset_name,
-        username=record.username,
-        secret_type=SecretType(record.secret_type),
-        decision=Decision(record.decision) if record.decision else None,
-        status=Status(record.status) if record.status else None,
-        reason=record.reason,
-        message=record.message,
-        seconds=record.seconds,
-        actor=record.actor,
-    )
-
-
-def describe_task(task: Task) -> told.TaskDocument:
-    """Tell of a task."""
-    schedule = Schedule.model_validate(task.schedule) if task.schedule else None
-    return told.TaskDocument(
-        name=task.name,
-        spec=PushSpec.model_validate(task.spec),
-        schedule=told.ScheduleDocument(**schedule.model_dump(), words=schedules.describe(schedule))
-        if schedule
-        else None,
-        active=task.active,
-        next_due=task.next_due,
-        last_run=task.last_run_id,
-        comment=task.comment,
-        created=task.created,
-        updated=task.updated,
-        version=task.version,
-    )
-
-
-def describe_task_detail(by: Principal, task: Task) -> told.TaskDetailDocument:
-    """Tell of a task, its next times and its last runs."""
-    last, _ = runs.list_runs(by=by, filters=runs.RunFilter(task=task.name), page=Page(_LAST_RUNS))
-    schedule = Schedule.model_validate(task.schedule) if task.schedule and task.active else None
-    return told.TaskDetailDocument(
-        **describe_task(task).model_dump(),
-        next_times=schedules.next_times(schedule, timezone.now()) if schedule else [],
-        runs=describe_runs(by, last),
-    )
 
 
 def describe_grant(grant: Grant) -> told.GrantDocument:

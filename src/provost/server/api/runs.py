@@ -1,7 +1,7 @@
 from provost.core.documents import PageDocument, RecordDocument, RunDetailDocument, RunDocument
 from provost.core.requests import PushBody, RecordQuery, RunQuery
 from provost.core.rights import Principal
-from provost.server.api.describe import describe_record, describe_run_detail, describe_runs
+from provost.server.api.describe_runs import describe_record, describe_run_detail, describe_runs
 from provost.server.api.paging import each, make_page, read_page
 from provost.server.api.reading import match_strategy, read_secret
 from provost.server.services import idempotency, runs, tasks

@@ -17,7 +17,8 @@ from provost.core.requests import Said
 from provost.core.rights import Principal
 from provost.core.spreadsheet import write_csv
 from provost.server.api.authentication import AsyncToken
-from provost.server.api.describe import describe_entry, describe_record, describe_run_detail
+from provost.server.api.describe import describe_entry
+from provost.server.api.describe_runs import describe_record, describe_run_detail
 from provost.server.services import audit, runs
 from provost.server.services.runs import ALIVE
 from provost.server.web.authentication import authenticate

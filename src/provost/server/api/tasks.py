@@ -15,7 +15,7 @@ from provost.core.model import Strategy
 from provost.core.requests import ScheduleBody, TaskBody, TaskPatch, TaskQuery, list_given
 from provost.core.rights import Principal
 from provost.core.schedule import Schedule
-from provost.server.api.describe import describe_run_detail, describe_task, describe_task_detail
+from provost.server.api.describe_runs import describe_run_detail, describe_task, describe_task_detail
 from provost.server.api.paging import each, make_page, read_page
 from provost.server.api.reading import match_strategy, read_secret
 from provost.server.services import tasks

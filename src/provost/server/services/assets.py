@@ -10,6 +10,7 @@ from django.db.models import ProtectedError, Q, QuerySet
 from django.utils import timezone
 
 from provost.core.errors import Conflict, Refused
+from provost.core.keys import fingerprint
 from provost.core.rights import Principal, Reach, Right
 from provost.server.models import Asset, AssetLock, HostKey, Node
 from provost.server.models.inventory import HostKeyState
@@ -22,7 +23,6 @@ from provost.server.services.nodes import ensure_nodes, find_node
 from provost.server.services.pages import EVERYTHING, Page, Place, cut
 from provost.server.services.reach import check_assets, check_gain, check_node, limit
 from provost.server.services.renames import drop_asset_from_tasks, rename_asset_in_tasks
-from provost.vault.keys import fingerprint
 
 
 @dataclass(frozen=True, slots=True)
