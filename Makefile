@@ -43,7 +43,7 @@ crash: $(VENV)/.dev ## kill -9 at every stage boundary and at 100 random moments
 	$(AS_ROOT) $(BIN)/python -m pytest tests/crash --moments 100
 
 docs: $(VENV)/.docs ## the documentation site, in site/
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lock: ## write requirements/*.txt anew, with hashes
 	for set in base dev docs bench; do uv pip compile --quiet --universal --python-version 3.11 \

@@ -40,9 +40,12 @@ def _server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         import django
 
         django.setup()
+    from django.conf import settings
     from django.core.management import call_command
     from django.db import connections
 
+    if settings.DATABASE_FILE:
+        settings.DATABASE_FILE.touch()
     call_command("migrate", verbosity=0)
     yield home
     connections.close_all()

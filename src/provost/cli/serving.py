@@ -18,7 +18,7 @@ from provost.cli.output import print_line
 from provost.config.asgi import application
 from provost.config.environment import Environment
 from provost.config.listening import load_certificate, name_address
-from provost.config.start import install, is_there, start
+from provost.config.start import check_lost, install, is_there, start
 from provost.core.errors import UsageError
 from provost.server.services import keyring, users, vitals
 from provost.server.web.gate import Gate
@@ -34,13 +34,14 @@ def make_ready() -> None:
     """Make what is not there yet. What is there must fit this version, and the master key.
 
     Raises:
-        UsageError: `database_outdated`.
+        UsageError: `database_outdated`; or `database_missing`, there was one and it is gone.
         VaultError: the master key is missing or wrong.
     """
     if is_there():
         start()
         keyring.check_keyset()
     else:
+        check_lost()
         install()
 
 

@@ -19,6 +19,9 @@ PREFIX: Final = "PROVOST_"
 _OF_COMMANDS: Final = frozenset({"PROVOST_SERVER", "PROVOST_TOKEN_FILE", "PROVOST_CA_FILE"})
 
 
+_ENGINES: Final = frozenset({"django.db.backends.postgresql", "django.db.backends.sqlite3"})
+
+
 def _split(text: Any) -> Any:
     return [part.strip() for part in text.split(",") if part.strip()] if isinstance(text, str) else text
 
@@ -28,7 +31,8 @@ def _find_home() -> Path:
 
 
 def _check_url(url: str) -> str:
-    dj_database_url.parse(url)
+    if dj_database_url.parse(url).get("ENGINE") not in _ENGINES:
+        raise ValueError
     return url
 
 

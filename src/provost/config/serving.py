@@ -18,5 +18,5 @@ _database["CONN_MAX_AGE"] = 0
 if _database["ENGINE"] == "django.db.backends.postgresql":
     _database["OPTIONS"] = _database.get("OPTIONS", {}) | {
         # A run has two: one for its work, one that keeps its locks.
-        "pool": {"min_size": 2, "max_size": 2 * ENVIRONMENT.worker_runs + _BESIDES, "timeout": 10},
+        "pool": {"min_size": 2, "max_size": 2 * ENVIRONMENT.worker_runs + _BESIDES, "timeout": 5},
     }

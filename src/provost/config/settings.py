@@ -1,6 +1,7 @@
 """Django's settings, from the environment (environment.py)."""
 
 from pathlib import Path
+from urllib.parse import quote
 
 import dj_database_url
 
@@ -16,6 +17,7 @@ KNOWN_HOSTS = ENVIRONMENT.known_hosts
 PUBLIC_METRICS = ENVIRONMENT.public_metrics
 TOKEN_LONGEST_DAYS = ENVIRONMENT.token_longest_days
 
+DATABASE_FILE = None if ENVIRONMENT.database_url else HOME / "provost.sqlite3"
 if ENVIRONMENT.database_url:
     DATABASES = {
         "default": dj_database_url.parse(ENVIRONMENT.database_url, conn_max_age=None, conn_health_checks=True)
@@ -24,7 +26,8 @@ else:
     DATABASES = {
         "default": {
             "ENGINE": "django.db.backends.sqlite3",
-            "NAME": str(HOME / "provost.sqlite3"),
+            # A file that is gone (unmounted, moved) is an error: a new one would take its write-ahead log away.
+            "NAME": f"file:{quote(str(DATABASE_FILE))}?mode=rw",
             "OPTIONS": {
                 "transaction_mode": "IMMEDIATE",  # a writer waits for its turn instead of failing half-way
                 "timeout": 60,

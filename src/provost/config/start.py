@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from provost.core.errors import Refused, UsageError
 
@@ -41,12 +40,28 @@ def start() -> None:
 
 def is_there() -> bool:
     """Tell whether there is a database that holds a Provost, of this version or another. Makes no file."""
-    from django.db import connection  # noqa: PLC0415  # Django is set up
+    from django.conf import settings  # noqa: PLC0415  # Django is set up
+    from django.db import connection  # noqa: PLC0415  # as above
     from django.db.migrations.recorder import MigrationRecorder  # noqa: PLC0415  # as above
 
-    if connection.vendor == "sqlite" and not Path(connection.settings_dict["NAME"]).exists():
+    if settings.DATABASE_FILE and not settings.DATABASE_FILE.exists():
         return False
     return any(app == "server" for app, _ in MigrationRecorder(connection).applied_migrations())
+
+
+def check_lost() -> None:
+    """Raise `UsageError` where a database was and is no more, as its master key or write-ahead log tell."""
+    from django.conf import settings  # noqa: PLC0415  # Django is set up
+
+    if not settings.DATABASE_FILE:
+        return
+    log = settings.DATABASE_FILE.with_name(f"{settings.DATABASE_FILE.name}-wal")
+    if left := next((file for file in (settings.MASTER_KEY_FILE, log) if file.exists()), None):
+        raise UsageError(
+            f"There is {left}, and no database beside it: is a volume not mounted, or a restore not complete? "
+            "To begin anew all the same: provost init",
+            code="database_missing",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +96,8 @@ def install() -> Installation:
             f"Run: chown {os.geteuid()} {settings.HOME}; chmod 700 {settings.HOME}",
             code="home_exposed",
         )
+    if settings.DATABASE_FILE:
+        settings.DATABASE_FILE.touch(mode=0o600)
     before = set(MigrationRecorder(connection).applied_migrations())
     call_command("migrate", verbosity=0, interactive=False)
     migrated = set(MigrationRecorder(connection).applied_migrations()) - before

@@ -1,10 +1,10 @@
 """What people and programs say to Provost: the bodies and queries of the API, and of the command line."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
-from provost.core.model import Become, SecretType
+from provost.core.model import Become, SecretType, Status
 from provost.core.push import PushSpec
 from provost.core.rights import Right, Role
 
@@ -153,7 +153,7 @@ class PushBody(Said):
 class RunQuery(PageQuery):
     """Which runs."""
 
-    state: Name | None = None
+    state: Literal["queued", "running", "finished", "cancelled", "interrupted", "skipped"] | None = None
     action: Name | None = None
     task: Name | None = None
     dry_run: bool | None = None
@@ -162,7 +162,7 @@ class RunQuery(PageQuery):
 class RecordQuery(PageQuery):
     """Which records; `status` may be `open`. `search`: a part of the asset's name or of the username."""
 
-    status: Annotated[str, Field(max_length=20)] | None = None
+    status: Status | Literal["open"] | None = None
     reason: Name | None = None
     search: Name | None = None
 

@@ -174,7 +174,7 @@ class Work:
                     username,
                     Status.UNCHANGED,
                     "settled",
-                    f"An earlier run had set this secret on {self._asset}; a login proved it, "
+                    f"This secret had been set on {self._asset} before Provost was cut off; a login proved it, "
                     "and the account is now in the list.",
                 )
                 return

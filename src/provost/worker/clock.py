@@ -12,22 +12,32 @@ from django.utils import timezone
 from provost.server.services.clerk import open_clerk
 from provost.server.services.metrics import SCHEDULER_TICK
 from provost.server.services.retention import delete_old
-from provost.server.services.tasks import claim_due
+from provost.server.services.tasks import claim_due, put_right
 from provost.worker.faults import describe_fault
 
 logger = logging.getLogger(__name__)
 
 _TICK: Final = 3.0
 _HOUR: Final = 3600.0
+_SETTLED: Final = 600.0
+"""Seconds after which a clock that was wrong at the start should be right: before, nothing is deleted."""
+
+_LEAP: Final = 60.0
 _AT_ONCE: Final = 50
 
 
 async def keep_time(*, wake: Callable[[], None], retention_days: int) -> None:
     """Tick until cancelled; `wake` is called when there are new runs."""
-    tidy_at = time.monotonic()
+    tidy_at = time.monotonic() + _SETTLED
+    since: float | None = None
     async with open_clerk() as clerk:
         while True:
             try:
+                if since is None or abs(_read_offset() - since) > _LEAP:  # at the start, or the clock was set
+                    tidy_at = time.monotonic() + _SETTLED
+                    if count := await clerk.do(put_right, now=timezone.now()):
+                        logger.warning("%s tasks were due too late by a wrong clock: put right.", count)
+                    since = _read_offset()
                 if await clerk.do(tick, now=timezone.now()):
                     wake()
                 SCHEDULER_TICK.set_to_current_time()
@@ -38,6 +48,11 @@ async def keep_time(*, wake: Callable[[], None], retention_days: int) -> None:
             except Exception as error:  # noqa: BLE001  # whatever happens, the clock goes on
                 logger.error("The clock failed, and goes on: %s", describe_fault(error))  # noqa: TRY400  # its text could hold a secret
             await asyncio.sleep(_TICK)
+
+
+def _read_offset() -> float:
+    """Return by how much the clock on the wall is ahead of the one that nobody sets."""
+    return time.time() - time.monotonic()
 
 
 def tick(*, now: datetime) -> int:

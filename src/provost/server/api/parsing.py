@@ -11,6 +11,10 @@ from ninja.parser import Parser
 from provost.core.errors import Refused
 
 
+class UnsupportedMedia(Exception):
+    """A body that does not say that it is JSON: a page elsewhere could have made a browser send it."""
+
+
 class StrictParser(Parser):
     """Refuses NUL characters, which no text may hold, and names that come twice."""
 
@@ -19,8 +23,11 @@ class StrictParser(Parser):
 
         Raises:
             HttpError: 400, it is not JSON.
+            UnsupportedMedia: it does not say that it is; ninja makes a 400 of it, and problems.py 415 of that.
             Refused: `request_invalid`, it holds what no field may hold.
         """
+        if request.content_type != "application/json":
+            raise UnsupportedMedia
         try:
             document = json.loads(request.body, object_pairs_hook=_make_object, parse_constant=_refuse_constant)
         except (ValueError, RecursionError):

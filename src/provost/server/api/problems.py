@@ -17,8 +17,9 @@ from provost.core.errors import (
     UsageError,
     VaultError,
 )
+from provost.server.api.parsing import UnsupportedMedia
 from provost.server.services.imports import ImportRefused
-from provost.server.web.problems import MEDIA_TYPE, make_problem, tell_stranger
+from provost.server.web.problems import MEDIA_TYPE, make_problem, tell_database, tell_stranger
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +71,8 @@ def _tell_stranger(_request: HttpRequest, _error: AuthenticationError) -> HttpRe
 
 
 def _tell_unreadable(_request: HttpRequest, error: HttpError) -> HttpResponse:
+    if isinstance(error.__cause__, UnsupportedMedia):
+        return make_problem(415, "media_type_refused", "Cannot be read", "Send Content-Type: application/json")
     if error.status_code == 400:  # noqa: PLR2004  # ninja's: the body is no JSON
         detail = "The body is no JSON, names a field twice, or holds a character that no text has."
         return make_problem(400, "body_unreadable", "Cannot be read", detail)
@@ -78,9 +81,7 @@ def _tell_unreadable(_request: HttpRequest, error: HttpError) -> HttpResponse:
 
 def _tell_database(_request: HttpRequest, error: DatabaseError) -> HttpResponse:
     logger.error("The database does not answer as it should.", exc_info=error)
-    return make_problem(
-        503, "database_error", "The database does not answer", "The database does not answer as it should."
-    )
+    return tell_database()
 
 
 def _tell_fault(_request: HttpRequest, error: Exception) -> HttpResponse:

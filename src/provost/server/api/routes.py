@@ -26,7 +26,7 @@ from provost.server.api.parsing import StrictParser, check_text
 from provost.server.api.streams import add_streams
 from provost.server.web.authentication import make_stranger
 
-_PROBLEMS: Final = frozenset({400, 401, 403, 404, 409, 412, 422, 503})
+_PROBLEMS: Final = frozenset({400, 401, 403, 404, 409, 412, 415, 422, 503})
 _QUERY: Final[Any] = Query(...)  # type: ignore[type-arg]  # ninja declares parameters by their defaults
 _BODY: Final[Any] = Body(...)  # type: ignore[type-arg]  # as above
 _PATH: Final[Any] = Path(...)  # type: ignore[type-arg]  # as above
@@ -141,6 +141,7 @@ def _make_view(operation: Operation[Any], function: Callable[..., Any]) -> Calla
 
     def view(request: HttpRequest, **values: Any) -> HttpResponse:
         by = request.auth if operation is not operations.SETUP else make_stranger()  # type: ignore[attr-defined]  # ninja's
+        _check_query(request, values.get("query"))
         for name in values.keys() & _list_parts(operation.path):
             if not values[name].isprintable():
                 raise NotFound("There is nothing of that name.")
@@ -156,6 +157,16 @@ def _make_view(operation: Operation[Any], function: Callable[..., Any]) -> Calla
     view.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what ninja reads
     view.__name__ = operation.name
     return view
+
+
+def _check_query(request: HttpRequest, query: BaseModel | None) -> None:
+    """Raise `Refused` for a parameter that is not known: misspelt, it would silently be lost."""
+    known = set(type(query).model_fields) if query is not None else set()
+    if unknown := sorted(request.GET.keys() - known):
+        raise Refused(
+            f"There is no parameter {unknown[0]!r} here; known are: {', '.join(sorted(known)) or 'none'}.",
+            code="request_invalid",
+        )
 
 
 def _describe(operation: Operation[Any], parameter: inspect.Parameter) -> inspect.Parameter:
@@ -189,7 +200,9 @@ def _read_version(etag: str | None) -> int | None:
 
 def _answer(operation: Operation[Any], result: Any) -> HttpResponse:
     if operation.status == HTTPStatus.NO_CONTENT:
-        return HttpResponse(status=operation.status)
+        response = HttpResponse(status=operation.status)
+        del response["Content-Type"]
+        return response
     content = _adapt(operation).dump_json(result)
     response = HttpResponse(content, status=operation.status, content_type="application/json")
     if isinstance(result, BaseModel) and (version := getattr(result, "version", None)):

@@ -57,8 +57,8 @@ def examine(*, deploy: bool) -> Iterator[Finding]:
     """Yield what is found; with `deploy`, also what takes long or matters for a server alone."""
     yield _examine_home()
     yield from _examine_space()
-    if connection.vendor == "sqlite":
-        yield _examine_place(Path(str(connection.settings_dict["NAME"])))
+    if settings.DATABASE_FILE:
+        yield _examine_place(settings.DATABASE_FILE)
     parts: list[Callable[[], Iterator[Finding]]] = [_examine_database, _examine_keyset]
     parts += [_examine_users, _examine_tokens, *([_examine_audit] if deploy else [])]
     for part in parts:
@@ -139,7 +139,7 @@ def find_file_system(file: Path, mountinfo: str) -> str:
 
 
 def _examine_database() -> Iterator[Finding]:
-    if connection.vendor == "sqlite" and not Path(str(connection.settings_dict["NAME"])).exists():
+    if settings.DATABASE_FILE and not settings.DATABASE_FILE.exists():
         yield Finding(Level.PROBLEM, "not_initialised", "There is no database yet.", "Run: provost init")
         return
     if vitals.list_missing_migrations():

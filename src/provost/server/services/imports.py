@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from django.db import transaction
 
@@ -98,13 +98,24 @@ def import_inventory(*, by: Principal, inventory: Inventory, name: str) -> Count
             raise ImportRefused(name, [(place, text) for _, place, text in sorted(errors)])
         _check_rights(by, planned, accounts, known)
         nodes_before = Node.objects.count()
+        trail = _tell_assets(planned)
         counts = {"assets": _write_assets(by, planned, known, nodes)}
-        counts["accounts"], counts["secrets"] = _write_accounts(accounts, known)
+        counts["accounts"], counts["secrets"] = _write_accounts(accounts, known, trail)
         done = {"nodes": {"added": Node.objects.count() - nodes_before}} | {
             what: dict(changes) for what, changes in counts.items()
         }
-        audit.write(by=by, action="inventory.import", subject=f"inventory {name}"[:600], details=done)
+        details = {"counts": done, **trail}
+        audit.write(by=by, action="inventory.import", subject=f"inventory {name}"[:600], details=details)
         return done
+
+
+def _tell_assets(planned: Mapping[str, _PlannedAsset]) -> dict[str, Any]:
+    """Return what the audit trail is told of the assets: those that are added, and what changes of others."""
+    changes = {name: list_changes(plan.before, plan.fields) for name, plan in planned.items() if plan.existing}
+    return {
+        "assets_added": [name for name, plan in planned.items() if plan.existing is None],
+        "assets_updated": {name: changed for name, changed in changes.items() if changed},
+    }
 
 
 def _check_rights(
@@ -177,6 +188,8 @@ def _plan_assets(
         else:
             before = AssetFields(name, _require(row, "kind"), _require(row, "address"))
         fields = check_asset(replace(before, **row.fields))
+        if fields.kind != before.kind:
+            raise Refused(f"asset {name} is of kind {before.kind}, and stays so: remove it and add another.")
         rerouted = fields.via != before.via
         if rerouted and fields.via and fields.via not in known and fields.via not in named:
             raise Refused(f"there is no asset {fields.via!r} to go through, neither here nor in the inventory.")
@@ -315,24 +328,28 @@ def _write_nodes(
 
 
 def _write_accounts(
-    planned: Sequence[_PlannedAccount], known: dict[str, Asset]
+    planned: Sequence[_PlannedAccount], known: dict[str, Asset], trail: dict[str, Any]
 ) -> tuple[Counter[str], Counter[str]]:
-    """Write the accounts and their secrets, and count what changed."""
+    """Write the accounts and their secrets, count what changed, and tell the audit trail's details of it."""
+    trail |= {"accounts_added": [], "accounts_updated": {}, "secrets_set": []}
     counts: Counter[str] = Counter()
     accounts = _read_accounts(known)
     added, changed = [], []
     for plan in planned:
         key = plan.fields.asset, plan.fields.username
         if key in accounts:
-            differs = bool(update_fields(accounts[key], plan.fields))
-            accounts[key].version += differs
-            changed += [accounts[key]] if differs else []
-            counts["updated" if differs else "unchanged"] += 1
+            changes = update_fields(accounts[key], plan.fields)
+            counts["updated" if changes else "unchanged"] += 1
+            if changes:
+                accounts[key].version += 1
+                changed.append(accounts[key])
+                trail["accounts_updated"][_name(plan)] = changes
         else:
             accounts[key] = Account(asset=known[plan.fields.asset], username=plan.fields.username)
             update_fields(accounts[key], plan.fields)
             added.append(accounts[key])
             counts["added"] += 1
+            trail["accounts_added"].append(_name(plan))
     Account.objects.bulk_create(added)
     Account.objects.bulk_update(changed, ["privileged", "priority", "become", "version"], batch_size=CHUNK)
     held = secrets.list_current_types(account_ids=[account.id for account in accounts.values()])
@@ -342,7 +359,12 @@ def _write_accounts(
         for secret in plan.secrets:
             if plan.replace or secret.secret_type not in held.get(account.id, set()):
                 wanted.append((account.id, secret))
+                trail["secrets_set"].append(f"{secret.secret_type} of {_name(plan)}")
             else:
                 kept += 1
     secrets.set_current(secrets=wanted)
     return counts, Counter(set=len(wanted), kept=kept)
+
+
+def _name(plan: _PlannedAccount) -> str:
+    return f"{plan.fields.username}@{plan.fields.asset}"

@@ -262,6 +262,16 @@ def _find_going(task: Task) -> Run | None:
     return task.runs.filter(state__in=ALIVE).first()
 
 
+def put_right(*, now: datetime) -> int:
+    """Give tasks that a wrong clock made due too late their next time again, and return how many there were."""
+    count = 0
+    for task in Task.objects.filter(next_due__gt=now):
+        expected = next_time(Schedule.model_validate(task.schedule), now)
+        if expected is not None and task.next_due is not None and expected < task.next_due:
+            count += Task.objects.filter(id=task.id, next_due=task.next_due).update(next_due=expected)
+    return count
+
+
 def claim_due(*, now: datetime, limit: int) -> list[Run]:
     """Start what is due, the longest due first: at most `limit` tasks. Returns their runs; servers take them.
 

@@ -40,8 +40,8 @@ def create_token(
 ) -> NewToken:
     """Make a token for a user (None: the caller), with some of their rights (None: all).
 
-    A token makes none with a right that it does not have itself.  Who does not administer everything makes
-    tokens for themselves, and with a token none that lasts longer.
+    Who does not administer everything makes tokens for themselves, and none with a token: one that leaked would
+    leave others behind when it is revoked.  A token makes none with a right that it does not have itself.
 
     Raises:
         NotFound: there is no such user.
@@ -50,6 +50,8 @@ def create_token(
         Forbidden: the caller may not.
     """
     check_name("a token", name)
+    if by.token and not by.reach(Right.ADMINISTER).everywhere:
+        raise Forbidden("A token makes no tokens, unless it administers everything.")
     if not 1 <= days <= settings.TOKEN_LONGEST_DAYS:
         raise Refused(f"A token lasts 1 to {settings.TOKEN_LONGEST_DAYS} days.", code="days_refused")
     expires = timezone.now() + timedelta(days=days)
@@ -58,8 +60,6 @@ def create_token(
         wanted = by.limit if rights is None else rights
         if not wanted <= by.limit:
             raise Forbidden(f"{by.name} may not give a token more rights than their own has.")
-        if by.token and not by.reach(Right.ADMINISTER).everywhere:
-            expires = min(expires, Token.objects.get(user=owner, name=by.token).expires)
         if owner.tokens.filter(name=name).exists():
             raise Conflict(f"{owner} has a token {name} already.", code="token_exists")
         text = PREFIX + token_urlsafe(32)

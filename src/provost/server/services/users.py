@@ -51,7 +51,7 @@ def _add(by: Principal, username: str, fields: UserFields) -> User:
     check_name("a user", username)
     if len(username) > _LONGEST:
         raise Refused(f"The name of a user has 1 to {_LONGEST} characters.", code="name_refused")
-    if User.objects.filter(username=username).exists():
+    if User.objects.filter(username__iexact=username).exists():
         raise Conflict(f"There is a user {username} already.", code="user_exists")
     user = User(username=username)
     user.set_unusable_password()

@@ -1,9 +1,11 @@
 """Whether this server can do its work: the database, its migrations, the keyset, the worker."""
 
+import os
 import pkgutil
 import time
 from typing import Final, Protocol
 
+from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.recorder import MigrationRecorder
 
@@ -13,6 +15,9 @@ from provost.server.services import keyring
 
 LONGEST_SILENCE: Final = 30.0
 """Seconds without a beat after which a worker counts as stuck."""
+
+LEAST_SPACE: Final = 16 * 2**20
+"""Bytes of room on the disk, below which nothing should be begun."""
 
 FINE: Final = "ok"
 
@@ -46,8 +51,9 @@ def list_missing_migrations() -> set[str]:
 
 
 def examine() -> dict[str, str]:
-    """Return for each of four parts `ok`, or the code of what is wrong with it. No secret, no path."""
-    found = dict.fromkeys(("database", "migrations", "keyset"), "unknown") | {"worker": _examine_worker()}
+    """Return for each of five parts `ok`, or the code of what is wrong with it. No secret, no path."""
+    found = dict.fromkeys(("database", "migrations", "keyset"), "unknown")
+    found |= {"worker": _examine_worker(), "disk": _examine_disk()}
     try:
         missing = list_missing_migrations()
         found |= {"database": FINE, "migrations": "database_outdated" if missing else FINE}
@@ -58,6 +64,14 @@ def examine() -> dict[str, str]:
     except ProvostError as error:
         found["keyset"] = error.code
     return found
+
+
+def _examine_disk() -> str:
+    """Look whether there is room for what SQLite writes; another database looks after its own disk."""
+    if settings.DATABASE_FILE is None:
+        return FINE
+    space = os.statvfs(settings.HOME)
+    return FINE if space.f_bavail * space.f_frsize > LEAST_SPACE else "disk_full"
 
 
 def _examine_worker() -> str:

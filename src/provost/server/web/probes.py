@@ -1,6 +1,7 @@
 """Answers to machines that look after this one: is it alive, can it work, what has it counted."""
 
 from django.conf import settings
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -10,7 +11,7 @@ from provost.core.rights import Right
 from provost.server.services import context, vitals
 from provost.server.services.gauges import render
 from provost.server.web.authentication import authenticate
-from provost.server.web.problems import make_problem, tell_stranger
+from provost.server.web.problems import make_problem, tell_database, tell_stranger
 
 
 @require_safe
@@ -35,9 +36,14 @@ def show_metrics(request: HttpRequest) -> HttpResponse:
             principal = authenticate(request)
         except ProvostError:
             principal = None
+        except DatabaseError:
+            return tell_database()
         if principal is None:
             return tell_stranger()
         context.note_principal(principal.name)
         if not principal.reach(Right.VIEW).everywhere:
             return make_problem(403, "forbidden", "Not allowed", f"{principal.name} may not view everything.")
-    return HttpResponse(render(), content_type=CONTENT_TYPE_LATEST)
+    try:
+        return HttpResponse(render(), content_type=CONTENT_TYPE_LATEST)
+    except DatabaseError:
+        return tell_database()

@@ -34,3 +34,13 @@ def tell_stranger() -> HttpResponse:
     response = make_problem(401, "unauthenticated", "Who is it?", detail)
     response["WWW-Authenticate"] = "Bearer"  # RFC 9110, 15.5.2
     return response
+
+
+def tell_database() -> HttpResponse:
+    """Return the response while the database does not answer."""
+    return make_problem(
+        503,
+        "database_error",
+        "The database does not answer",
+        "The database does not answer as it should, or its disk is full; the server's log says more.",
+    )

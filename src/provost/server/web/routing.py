@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
 
 from provost.server.services import context
 from provost.server.web.gate import PROBES
+from provost.server.web.problems import make_problem
 
 
 class RoutingMiddleware:
@@ -24,7 +25,12 @@ class RoutingMiddleware:
         """
         if request.path_info not in PROBES:
             request.get_host()
-        return self._get_response(request)
+        response = self._get_response(request)
+        if isinstance(response, HttpResponseNotAllowed):
+            problem = make_problem(405, "method_refused", "Refused", f"Use one of: {response['Allow']}.")
+            problem["Allow"] = response["Allow"]
+            return problem
+        return response
 
     def process_view(self, request: HttpRequest, _view: object, _args: Any, _kwargs: Any) -> None:
         """Note the route."""
