@@ -239,6 +239,19 @@ def test_a_body_that_cannot_be_used_is_a_clear_refusal(client, content, status, 
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+def test_a_request_that_is_not_understood_is_told_so(client):
+    """Another media type, another method, a parameter that nobody knows: problems, like everything that goes wrong."""
+    body = b'{"path": "/a"}'
+    plain = client.post("nodes", content=body, headers={"Content-Type": "text/plain"})
+    assert (plain.status_code, plain.json()["code"]) == (415, "media_type_refused")
+    wrong = client.put("nodes", content=body)
+    assert (wrong.status_code, wrong.json()["code"]) == (405, "method_refused")
+    assert set(wrong.headers["allow"].split(", ")) >= {"GET", "POST"}
+    for path in ("assets?nodes=/prod", "whoami?verbose=1", "runs?state=odd"):
+        unknown = client.get(path)
+        assert (unknown.status_code, unknown.json()["code"]) == (422, "request_invalid")
+
+
 def test_the_document_and_its_page_need_no_token_and_nothing_from_elsewhere(api):
     """OpenAPI 3.1, and a page that loads scripts and styles from this server alone."""
     document = httpx.get(f"{api.server.url}/api/v1/openapi.json").json()

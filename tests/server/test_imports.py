@@ -277,3 +277,33 @@ def test_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, content:
 def test_empty_file_brings_in_nothing(tmp_path: Path, text: str) -> None:
     """A file without anything in it is fine."""
     assert bring_in(tmp_path, text)["secrets"] == {"set": 0, "kept": 0}
+
+
+def test_the_kind_of_an_asset_stays(tmp_path: Path) -> None:
+    """An import makes no other kind of an asset that is there: its list would tell of another system."""
+    from provost.server.models import Asset
+
+    bring_in(tmp_path, "assets: [{name: web1, kind: linux, address: 10.0.0.1}]")
+    with pytest.raises(Refused, match="is of kind linux, and stays so"):
+        bring_in(tmp_path, "assets: [{name: web1, kind: memory}]")
+    assert Asset.objects.get().kind == "linux"
+
+
+def test_the_audit_trail_tells_what_an_import_did(tmp_path: Path) -> None:
+    """What was added, what changed from what to what, and of whom a secret was set; never the secret."""
+    from provost.server.models import AuditEntry
+
+    bring_in(tmp_path, "assets: [{name: web1, kind: linux, address: 10.0.0.1}]")
+    bring_in(
+        tmp_path,
+        """
+assets: [{name: web1, address: 10.0.0.9}, {name: web2, kind: linux, address: 10.0.0.2}]
+accounts: [{username: root, asset: web1, password: hush-hush-1, privileged: yes}]
+""",
+    )
+    details = AuditEntry.objects.first().details
+    assert details["assets_added"] == ["web2"]
+    assert details["assets_updated"] == {"web1": {"address": ["10.0.0.1", "10.0.0.9"]}}
+    assert details["accounts_added"] == ["root@web1"]
+    assert details["secrets_set"] == ["password of root@web1"]
+    assert "hush-hush-1" not in str(details)

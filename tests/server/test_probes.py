@@ -41,7 +41,7 @@ def read_checks(client: Client) -> tuple[int, dict[str, str]]:
 
 def test_ready_when_all_is_well(client: Client) -> None:
     """All four parts are named, each ok."""
-    fine = dict.fromkeys(("database", "migrations", "keyset", "worker"), "ok")
+    fine = dict.fromkeys(("database", "migrations", "keyset", "worker", "disk"), "ok")
     assert read_checks(client) == (200, fine)
     assert client.get("/readyz", headers={"host": "10.9.8.7"}).status_code == 200
 
@@ -53,7 +53,7 @@ def test_not_ready_with_a_silent_worker(client: Client, monkeypatch: pytest.Monk
     monkeypatch.setattr(vitals, "_watched", Worker(60))
     assert read_checks(client) == (
         503,
-        {"database": "ok", "migrations": "ok", "keyset": "ok", "worker": "worker_silent"},
+        {"database": "ok", "migrations": "ok", "keyset": "ok", "worker": "worker_silent", "disk": "ok"},
     )
     monkeypatch.setattr(vitals, "_watched", None)
     assert read_checks(client)[1]["worker"] == "worker_missing"
@@ -92,6 +92,7 @@ def test_not_ready_without_a_database(client: Client, monkeypatch: pytest.Monkey
         "migrations": "unknown",
         "keyset": "unknown",
         "worker": "ok",
+        "disk": "ok",
     }
 
 

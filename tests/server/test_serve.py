@@ -59,7 +59,7 @@ def test_server_on_an_empty_machine(serve: Serve, environment: dict[str, str]) -
     assert all(file.stat().st_mode & 0o777 == 0o600 for file in home.iterdir())
     assert httpx.get(f"{server.url}/healthz").text == "ok\n"
     ready = httpx.get(f"{server.url}/readyz")
-    fine = dict.fromkeys(("database", "migrations", "keyset", "worker"), "ok")
+    fine = dict.fromkeys(("database", "migrations", "keyset", "worker", "disk"), "ok")
     assert (ready.status_code, ready.json()["checks"]) == (200, fine)
     assert server.stop() == 0
     again = serve()
@@ -301,3 +301,29 @@ async def test_watchers_keep_no_connection_and_end_with_the_server(serve: Serve)
         told = await asyncio.gather(*watchers)
     assert all(one.startswith("event: progress") for one in told)
     assert await asyncio.to_thread(server.process.wait, 60) == 0
+
+
+def test_a_database_that_is_gone_is_not_made_anew(serve, environment):
+    """A running server answers 503 and makes no file; one that starts there refuses, until `init` says so."""
+    if "PROVOST_DATABASE_URL" in environment:
+        pytest.skip("PostgreSQL keeps its own files")
+    home = Path(environment["PROVOST_HOME"])
+    server = serve()
+    body = {"setup_token": server.told.splitlines()[0].split()[-1], "username": "ada"}
+    token = httpx.post(f"{server.url}/api/v1/setup", json=body).raise_for_status().json()["token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    log = home / "provost.sqlite3-wal"
+    size = log.stat().st_size
+    moved = (home / "provost.sqlite3").rename(home / "moved")
+    gone = httpx.get(f"{server.url}/api/v1/assets", headers=headers)
+    assert (gone.status_code, gone.json()["code"]) == (503, "database_error")
+    assert httpx.get(f"{server.url}/readyz").status_code == 503
+    assert not (home / "provost.sqlite3").exists()
+    assert log.stat().st_size >= size
+    server.process.kill()
+    server.process.wait()
+    with pytest.raises(pytest.fail.Exception, match="no database beside it"):
+        serve()
+    moved.rename(home / "provost.sqlite3")
+    again = serve()
+    assert httpx.get(f"{again.url}/api/v1/whoami", headers=headers).json()["name"] == "ada"

@@ -473,3 +473,17 @@ def test_starts_by_hand_and_by_the_clock_do_not_meet():
         assert set(refused) == {"task_running"}
         assert Run.objects.exclude(state="skipped").count() == 1
         Run.objects.all().delete()
+
+
+def test_a_wrong_clock_does_no_lasting_harm():
+    """A task that a clock in the future made due too late is due at its next time; others stay as they are."""
+    from provost.server.services.tasks import put_right
+
+    add_asset("db1")
+    create("hourly", schedule=HOURLY, due=NOW + timedelta(days=500))
+    create("usual", schedule=HOURLY, due=NOW + timedelta(hours=1))
+    create("missed", schedule=HOURLY, due=NOW - timedelta(days=1))
+    assert put_right(now=NOW) == 1
+    assert find("hourly").next_due == NOW + timedelta(hours=1)
+    assert find("usual").next_due == NOW + timedelta(hours=1)
+    assert find("missed").next_due == NOW - timedelta(days=1)

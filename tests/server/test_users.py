@@ -249,21 +249,15 @@ def test_digests_alone_are_stored() -> None:
 
 
 def test_token_has_no_more_than_its_maker() -> None:
-    """Its rights are some of the caller's own, it is the caller's, and a token's lasts no longer than that."""
-    from provost.server.models import Token
-
+    """It is the caller's. A token makes none, unless it administers everything, and then with its own rights."""
     olga = add("olga", Granted(Role.OPERATOR, reveal=True))
     add("bert", Granted(Role.ADMINISTRATOR, reveal=True))
     with pytest.raises(NotFound):
         make_token(olga, user="bert")
     robot = come_in_by(make_token(olga, rights=frozenset({Right.VIEW, Right.OPERATE}), days=2))
-    for more in (frozenset(Right), frozenset({Right.REVEAL})):
-        with pytest.raises(Forbidden, match="more rights"):
-            make_token(robot, "more", rights=more)
-    child = come_in_by(make_token(robot, "child", days=300))
-    assert child.limit == robot.limit
-    first, second = (Token.objects.get(name=name) for name in ("ci", "child"))
-    assert second.expires == first.expires
+    for rights in (robot.limit, frozenset(Right), None):
+        with pytest.raises(Forbidden, match="makes no tokens"):
+            make_token(robot, "child", rights=rights)
     everything = come_in_by(make_token(enter("bert"), "bert", rights=frozenset({Right.ADMINISTER})))
     with pytest.raises(Forbidden, match="more rights"):
         make_token(everything, "more", rights=frozenset(Right))
