@@ -18,7 +18,8 @@ def main() -> None:
     worker = Worker()
     worker.start()
     print("ready", flush=True)  # noqa: T201  # whoever started it waits for this
-    ended.wait()
+    while not ended.wait(0.2):  # a signal may reach another thread, and this one has to wake up for it
+        pass
     sys.exit(not worker.stop(60))
 
 

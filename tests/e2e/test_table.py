@@ -103,8 +103,8 @@ def push_all(vault: Vault, host: Host, *options: str) -> Records:
 
 
 def dump_lasting(vault: Vault) -> dict[str, list[tuple[Any, ...]]]:
-    """Return every row of the database, but for the runs: a dry run is one."""
-    own = {"server_run", "server_record", "sqlite_sequence"}
+    """Return every row of the database, but for runs, a dry run is one, and the entries that tell of them."""
+    own = {"server_run", "server_record", "server_auditentry", "server_audithead", "sqlite_sequence"}
     return {name: rows for name, rows in vault.dump().items() if name not in own}
 
 

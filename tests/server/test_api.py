@@ -156,6 +156,32 @@ def test_a_run_is_worked_off_and_told_as_it_goes(client):
     assert wait_for(client, retry["id"])["state"] in {"cancelled", "finished"}
 
 
+def test_a_watcher_whose_token_is_revoked_sees_no_more(client):
+    """A stream of events ends with the token that asked for it, though the run goes on."""
+    asset = {"name": "far1", "kind": "linux", "address": "192.0.2.1", "nodes": ["/far"]}
+    client.post("assets", json=asset).raise_for_status()
+    account = {
+        "username": "root",
+        "asset": "far1",
+        "privileged": True,
+        "secret": {"password": "root-of-far1-Xy7"},
+    }
+    client.post("accounts", json=account).raise_for_status()
+    made = client.post("tokens", json={"name": "watcher", "days": 1}).raise_for_status().json()
+    body = {"spec": {**SPEC, "nodes": ["/far"], "connect_timeout": 20}}
+    run = client.post("runs", json=body).raise_for_status().json()["id"]
+    headers = {"Authorization": f"Bearer {made['token']}"}
+    with client.stream("GET", f"runs/{run}/events", headers=headers) as events:
+        parts = events.iter_text()
+        text = next(parts)
+        client.delete(f"tokens/{made['user']}/watcher").raise_for_status()
+        text += "".join(parts)
+    assert "event: end" not in text
+    assert client.get(f"runs/{run}").json()["state"] in {"queued", "running"}
+    client.post(f"runs/{run}/cancel").raise_for_status()
+    wait_for(client, run)
+
+
 def test_lists_come_in_pages(client):
     """Cursors lead through a whole list, each thing once; a cursor of another list is refused."""
     for number in range(7):

@@ -235,11 +235,11 @@ def cut_off(number: int) -> None:
 def put_back(number: int) -> None:
     """Cut the end off as somebody with the key could, or with the seal of that time."""
     from provost.server.models import AuditEntry, AuditHead
-    from provost.server.services import audit, secrets
+    from provost.server.services import audit, held
 
     remove(*range(number + 1, 10))
     digest = AuditEntry.objects.get(number=number).digest
-    AuditHead.objects.update(number=number, seal=audit._seal(secrets.read_audit_key(), number, digest))
+    AuditHead.objects.update(number=number, seal=audit._seal(held.read_audit_key(), number, digest))
 
 
 def remove_all() -> None:
@@ -369,23 +369,23 @@ def test_writers_at_once_leave_one_chain(database: object) -> None:
 
 def test_first_writers_at_once_agree_on_the_key(database: object) -> None:
     """Of those that ask for the key before there is one, all get the same."""
-    from provost.server.services import secrets
+    from provost.server.services import held
 
     del database
     keys: list[bytes] = []
-    compete(*[lambda: keys.append(secrets.read_audit_key())] * 6)
+    compete(*[lambda: keys.append(held.read_audit_key())] * 6)
     assert len(set(keys)) == 1
 
 
 @pytest.mark.parametrize("master", [False, True])
 def test_trail_outlives_its_keys(trail: tuple[int, str], master: bool) -> None:
     """After new keys, the trail is proven as before, and goes on."""
-    from provost.server.services import audit, keyring, secrets
+    from provost.server.services import audit, held, keyring
     from provost.server.services.rotation import rotate_keys
 
     rotate_keys(by=BY, master=master)
     keyring._cached = None
-    secrets._decrypt_audit_key.cache_clear()
+    held._decrypt_audit_key.cache_clear()
     assert audit.verify(expected=trail).broken is None
     audit.write(by=BY, action="node.add", subject="node /7")
     assert (audit.verify(expected=trail).broken, audit.verify().entries) == (None, 8)

@@ -326,6 +326,26 @@ def test_runs_are_seen_as_far_as_their_assets(world: Any, operator: Principal) -
     assert runs.show_run(world.local, run).task == "both-task"
 
 
+def test_run_of_the_clock_does_not_name_its_task(world: Any, operator: Principal) -> None:
+    """A run that an unseen task began by itself is a task's, whichever."""
+    from django.utils import timezone
+
+    from provost.server.api import runs, tasks
+    from provost.server.models import Task
+    from provost.server.services.tasks import claim_due
+
+    body = said.TaskBody(
+        name="both-task", spec=push("inside1", "outside1"), schedule=said.ScheduleBody(every="1h")
+    )
+    tasks.create_task(world.local, body)
+    Task.objects.filter(name="both-task").update(next_due=timezone.now())
+    (run,) = claim_due(now=timezone.now(), limit=1)
+    assert runs.show_run(world.local, str(run.id)).requested_by == "task both-task"
+    assert runs.show_run(operator, str(run.id)).requested_by == "task"
+    tasks.delete_task(world.local, "both-task")
+    assert runs.show_run(operator, str(run.id)).requested_by == "task"
+
+
 def test_run_whose_assets_are_gone_is_nobodys_in_one_place(world: Any, operator: Principal) -> None:
     """Where a removed asset was nobody knows: its records are seen by who sees everything."""
     from provost.server.api import runs

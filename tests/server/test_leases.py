@@ -490,6 +490,33 @@ def test_a_run_that_was_to_be_cancelled_is_not_gone_on_with(hosts):
     assert not hosts
 
 
+def test_who_falls_silent_in_a_transaction_holds_nobody_up(monkeypatch):
+    """PostgreSQL ends the transaction of a holder that was frozen in it; then the run can be taken."""
+    import time
+
+    from django.db import DatabaseError, connection
+
+    from provost.server.models import Run
+    from provost.server.services import leases
+
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite's lock ends with its process, and that is on the same machine")
+    add_assets("db1")
+    run = queue()
+    lease = take(run)
+    monkeypatch.setattr(leases, "LEASE", timedelta(seconds=1))
+
+    def freeze():
+        with leases.fence(lease=lease):
+            time.sleep(2)
+            Run.objects.update(state="finished")
+
+    with pytest.raises(DatabaseError):
+        freeze()
+    connection.close()
+    assert steal(run).epoch == 2
+
+
 @pytest.mark.parametrize("silent", [False, True])
 @pytest.mark.parametrize("attended", [False, True])
 def test_a_lease_that_cannot_be_renewed_ends_the_run_in_good_order(hosts, monkeypatch, attended, silent):

@@ -17,7 +17,7 @@ BY = make_local("tester")
 def make_secrets(count: int) -> dict[UUID, Password]:
     """Store a current password for new accounts, and return them by account."""
     from provost.server.models import Account, Asset, Run, Task
-    from provost.server.services import secrets
+    from provost.server.services import held, secrets
 
     asset = Asset.objects.create(name="web1", kind="memory", address="web1", port=1)
     accounts = Account.objects.bulk_create(
@@ -25,18 +25,18 @@ def make_secrets(count: int) -> dict[UUID, Password]:
     )
     made = {account.id: Password(f"password of {account.username}") for account in accounts}
     secrets.set_current(secrets=list(made.items()))
-    secrets.hold_specified(run_id=Run.objects.create(action="push").id, secret=Password("specified"))
+    held.hold_specified(run_id=Run.objects.create(action="push").id, secret=Password("specified"))
     task = Task.objects.create(name="nightly", spec={})
-    secrets.hold_for_task(task_id=task.id, secret=Password("of the task"))
+    held.hold_for_task(task_id=task.id, secret=Password("of the task"))
     return made
 
 
 def read_all(wanted: dict[UUID, Password]) -> dict[UUID, object]:
     from provost.server.models import Run, Task
-    from provost.server.services import secrets
+    from provost.server.services import held, secrets
 
-    assert secrets.read_specified(run_id=Run.objects.get().id) == Password("specified")
-    assert secrets.read_for_task(task_id=Task.objects.get().id) == Password("of the task")
+    assert held.read_specified(run_id=Run.objects.get().id) == Password("specified")
+    assert held.read_for_task(task_id=Task.objects.get().id) == Password("of the task")
     held = secrets.read_current(account_ids=wanted)
     return {account_id: of_it[SecretType.PASSWORD] for account_id, of_it in held.items()}
 

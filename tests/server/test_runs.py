@@ -214,7 +214,7 @@ def test_a_push_has_its_bounds(monkeypatch):
     add_assets("db1", "db2")
     monkeypatch.setattr(expansion, "_MOST", 4)
     assert create_push(by=BY, spec=describe("a", "b", "a"), specified=None).records.count() == 4
-    with pytest.raises(Refused, match="2 assets by 3 usernames are more than 4 accounts"):
+    with pytest.raises(Refused, match="6 accounts, and one push has 4 at most"):
         create_push(by=BY, spec=describe("a", "b", "c"), specified=None)
     assert Run.objects.count() == 1
     with pytest.raises(ValidationError, match="at most 10000 items"):
@@ -340,10 +340,10 @@ def test_a_dry_run_changes_and_stages_nothing(hosts):
     Account.objects.create(asset=find_account("db1", "root").asset, username="left")
     before = list(SecretVersion.objects.values()), list(Account.objects.values())
     hosts["db2"] = memory.Host(accounts={"alice": memory.Account(password="old")})
-    other = create_push(spec=describe(), specified=None)
+    other = create_push(by=BY, spec=describe(), specified=None)
     acquire_locks(run_id=other.id, asset_ids=[find_account("db1", "root").asset_id])
     run = create_push(
-        spec=describe("alice", "left", strategy="specified"), specified=Password("mine"), dry_run=True
+        by=BY, spec=describe("alice", "left", strategy="specified"), specified=Password("mine"), dry_run=True
     )
     records = work_off(run)
     assert {place: (record.decision, record.status) for place, record in records.items()} == {
@@ -357,7 +357,7 @@ def test_a_dry_run_changes_and_stages_nothing(hosts):
     assert AssetLock.objects.count() == 1, "a run that holds an asset is not waited for"
     assert (list(SecretVersion.objects.values()), list(Account.objects.values())) == before
     with pytest.raises(Refused) as caught:
-        create_retry(run=run)
+        create_retry(by=BY, run=run)
     assert caught.value.code == "no_retry"
     assert {account.username for account in Account.objects.all()} == {"root", "left"}
     assert hosts["db2"].accounts["alice"].password == "old"

@@ -163,11 +163,11 @@ def test_row_moved_in_the_database_does_not_decrypt() -> None:
 def test_no_secret_lies_in_the_database_in_clear() -> None:
     """No column of a stored secret holds it, nor does that of a run's own secret."""
     from provost.server.models.secrets import SecretVersion, SpecifiedSecret
-    from provost.server.services import secrets
+    from provost.server.services import held, secrets
 
     account, run = make_account(), make_run()
     secrets.set_current(secrets=[(account.id, Password("hush-hush"))])
-    secrets.hold_specified(run_id=run.id, secret=Password("hush-hush"))
+    held.hold_specified(run_id=run.id, secret=Password("hush-hush"))
     rows = [*SecretVersion.objects.values(), *SpecifiedSecret.objects.values()]
     assert rows
     assert all(b"hush" not in bytes(row["ciphertext"]) and "hush" not in str(row) for row in rows)
@@ -175,14 +175,14 @@ def test_no_secret_lies_in_the_database_in_clear() -> None:
 
 def test_specified_secret_is_held_until_it_is_dropped() -> None:
     """A run's own secret can be read until it is dropped."""
-    from provost.server.services import secrets
+    from provost.server.services import held
 
     run = make_run()
-    assert secrets.read_specified(run_id=run.id) is None
-    secrets.hold_specified(run_id=run.id, secret=Password("mine"))
-    assert secrets.read_specified(run_id=run.id) == Password("mine")
-    secrets.drop_specified(run_id=run.id)
-    assert secrets.read_specified(run_id=run.id) is None
+    assert held.read_specified(run_id=run.id) is None
+    held.hold_specified(run_id=run.id, secret=Password("mine"))
+    assert held.read_specified(run_id=run.id) == Password("mine")
+    held.drop_specified(run_id=run.id)
+    assert held.read_specified(run_id=run.id) is None
 
 
 def test_queries_do_not_grow_with_the_accounts() -> None:

@@ -191,7 +191,7 @@ def test_specified_secret_is_in_the_vault_alone(hosts):
     """It is in no column in clear; each run gets a copy, and dropping a run's leaves the task's."""
     from provost.server.models import Task
     from provost.server.models.secrets import SpecifiedSecret, TaskSecret
-    from provost.server.services import secrets
+    from provost.server.services import held
 
     add_asset("db1")
     task = create(spec=SPECIFIED, specified=MINE)
@@ -200,34 +200,34 @@ def test_specified_secret_is_in_the_vault_alone(hosts):
     work_off(start())
     assert hosts["db1"].accounts["alice"].password == MINE.text
     assert not SpecifiedSecret.objects.exists(), "the run ended well"
-    assert secrets.read_for_task(task_id=task.id) == MINE
+    assert held.read_for_task(task_id=task.id) == MINE
 
 
 def test_specified_secret_belongs_to_its_task():
     """Copied to another task's row it does not decrypt, and the error names the task."""
     from provost.server.models.secrets import TaskSecret
-    from provost.server.services import secrets
+    from provost.server.services import held
 
     add_asset("db1")
     one = create("one", spec=SPECIFIED, specified=MINE)
     two = create("two", spec=SPECIFIED, specified=Password("another one"))
     TaskSecret.objects.filter(task=two).update(ciphertext=TaskSecret.objects.get(task=one).ciphertext)
     with pytest.raises(VaultError, match="specified secret of task two does not decrypt") as caught:
-        secrets.read_for_task(task_id=two.id)
+        held.read_for_task(task_id=two.id)
     assert caught.value.code == "secret_does_not_decrypt"
 
 
 def test_edit_keeps_the_secret_until_it_is_random():
     """A task's own secret stays over an edit, is replaced by another, and goes when it is not needed."""
     from provost.server.models.secrets import TaskSecret
-    from provost.server.services import secrets
+    from provost.server.services import held
 
     add_asset("db1")
     task = create(spec=SPECIFIED, specified=MINE)
     edit(comment="new")
-    assert secrets.read_for_task(task_id=task.id) == MINE
+    assert held.read_for_task(task_id=task.id) == MINE
     edit(specified=Password("next"))
-    assert secrets.read_for_task(task_id=task.id) == Password("next")
+    assert held.read_for_task(task_id=task.id) == Password("next")
     with pytest.raises(Refused, match="no ssh_key of yours"):
         edit(spec=SPECIFIED.model_copy(update={"secret_type": SecretType.SSH_KEY}))
     edit(spec=SPEC)
@@ -284,6 +284,17 @@ def test_due_task_starts_once():
     assert claim() == []
     assert find("off").next_due is None
     assert find("by-hand").next_due is None
+
+
+def test_task_of_the_longest_name_starts():
+    """Whatever fits as a task's name leaves room for who started its runs."""
+    add_asset("db1")
+    name = "x" * 255
+    create(name, schedule=HOURLY, due=NOW)
+    (run,) = claim()
+    assert run.requested_by.startswith("task xxx")
+    claim(NOW + timedelta(hours=1))
+    assert find(name).next_due == NOW + timedelta(hours=2)
 
 
 def test_times_missed_while_down_count_once():
@@ -393,13 +404,6 @@ def test_task_that_provost_fails_at_holds_nobody_up(monkeypatch, broken):
     assert find("bad").last_run.reason == ("schedule_refused" if broken == "zone" else "internal_error")
     Task.objects.filter(id=bad.id).update(schedule=bad.schedule)
     assert [run.task.name for run in claim(NOW + timedelta(hours=1))] == ["bad"]
-
-
-def test_task_of_the_longest_name_starts():
-    """Whoever asks for its runs has a name that the database takes."""
-    add_asset("web1")
-    create("n" * 255, schedule=HOURLY, due=NOW)
-    assert [run.task.name for run in claim()] == ["n" * 255]
 
 
 def test_edit_forgets_a_due_time_only_with_the_schedule():

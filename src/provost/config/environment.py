@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from provost.core.errors import UsageError
 
 PREFIX: Final = "PROVOST_"
+_OF_COMMANDS: Final = frozenset({"PROVOST_SERVER", "PROVOST_TOKEN_FILE", "PROVOST_CA_FILE"})
 
 
 def _split(text: Any) -> Any:
@@ -98,5 +99,5 @@ def name_variable(setting: str) -> str:
 
 def list_unknown(variables: Mapping[str, str] = os.environ) -> list[str]:
     """List the variables that look like settings and are none: mistyped, mostly."""
-    known = {name_variable(name) for name in Environment.model_fields}
+    known = {name_variable(name) for name in Environment.model_fields} | _OF_COMMANDS
     return sorted(name for name in variables if name.startswith(PREFIX) and name not in known)

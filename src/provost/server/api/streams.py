@@ -12,7 +12,7 @@ from ninja import NinjaAPI, Query
 from pydantic import Field
 
 from provost.core.documents import ProblemDocument
-from provost.core.errors import UsageError
+from provost.core.errors import Forbidden, UsageError
 from provost.core.requests import Said
 from provost.core.rights import Principal
 from provost.core.spreadsheet import write_csv
@@ -70,15 +70,16 @@ async def watch_run(request: HttpRequest, run: str) -> StreamingHttpResponse:
     """Tell how far a run is, as server-sent events, until it is over.
 
     Each `progress` event is the run as `GET /runs/{run}` has it, sent when it changed; the last one is `end`.
-    Without an `end` it ends when whoever watches may not any more.
+    Without that, whoever watches may not any more, or the server stopped.
     """
-    first = await sync_to_async(_look)(request.auth, run)  # type: ignore[attr-defined]  # ninja's
+    if (first := await _look(request, run)) is None:
+        raise Forbidden("This token is not valid any more.")
     return _stream(_tell_progress(request, run, first), "text/event-stream")
 
 
 async def export_run(request: HttpRequest, run: str, query: Query[ExportQuery]) -> StreamingHttpResponse:
     """Export all records of a run, as CSV or as a JSON document a line."""
-    by: Principal = request.auth  # type: ignore[attr-defined]  # ninja's
+    by = _find_caller(request)
     found = await sync_to_async(runs.find_run)(by=by, run_id=run)
     records = map(describe_record, runs.export_records(by=by, run=found))
     if query.format == "json":
@@ -91,29 +92,29 @@ async def export_run(request: HttpRequest, run: str, query: Query[ExportQuery]) 
 
 async def export_audit(request: HttpRequest) -> StreamingHttpResponse:
     """Export the whole audit trail, the oldest entry first, a JSON document a line."""
-    by: Principal = request.auth  # type: ignore[attr-defined]  # ninja's
+    by = _find_caller(request)
     entries = await sync_to_async(audit.export_entries)(by=by)
     lines = (f"{describe_entry(entry).model_dump_json()}\n" for entry in entries)
     return _stream(_batch(lines), "application/x-ndjson")
 
 
-def _look(by: Principal, run: str) -> tuple[str, bool]:
+def _find_caller(request: HttpRequest) -> Principal:
+    found: Principal = request.auth  # type: ignore[attr-defined]  # ninja's
+    return found
+
+
+def _look_now(request: HttpRequest, run: str) -> tuple[str, bool] | None:
+    """Return the run, and whether it is over; None: whoever watches may not any more."""
     try:
+        if (by := authenticate(request)) is None:
+            return None
         found = runs.find_run(by=by, run_id=run)
         return describe_run_detail(by, found).model_dump_json(), found.state not in ALIVE
     finally:
         connection.close()  # who watches for hours must not keep one of the pool's connections
 
 
-def _look_again(request: HttpRequest, run: str) -> tuple[str, bool] | None:
-    """Return None once the token is void, or no longer reaches the run."""
-    try:
-        by = authenticate(request)
-        return None if by is None else _look(by, run)
-    except UsageError:
-        return None
-    finally:
-        connection.close()
+_look = sync_to_async(_look_now)
 
 
 async def _tell_progress(request: HttpRequest, run: str, first: tuple[str, bool]) -> AsyncIterator[str]:
@@ -130,9 +131,13 @@ async def _tell_progress(request: HttpRequest, run: str, first: tuple[str, bool]
         elif (quiet := quiet + 1) % 15 == 0:  # proxies close what is silent for long
             yield ": still here\n\n"
         await asyncio.sleep(_PAUSE)
-        if (seen := await sync_to_async(_look_again)(request, run)) is None:
+        try:
+            look = await _look(request, run)
+        except UsageError:  # out of reach now
+            look = None
+        if look is None:
             return
-        document, is_over = seen
+        document, is_over = look
 
 
 async def _batch(lines: Iterator[str]) -> AsyncIterator[str]:

@@ -7,7 +7,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Final, ParamSpec, TypeVar
 
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, InternalError, OperationalError
 from django.db.models import Count, Q
 from django.utils import timezone
 from pydantic import BaseModel
@@ -24,7 +24,7 @@ from provost.core.secrets import Secret
 from provost.engine import Event, HostKeySeen, Limits, Settled
 from provost.server.models import Record, Run
 from provost.server.models.runs import RunState
-from provost.server.services import audit, context, secrets
+from provost.server.services import audit, context, held
 from provost.server.services.assets import pin_host_keys
 from provost.server.services.clerk import Clerk, open_clerk
 from provost.server.services.expansion import read_parameters
@@ -99,7 +99,7 @@ async def execute(*, run: Run, control: Control, observe: Observer, lease: Lease
         except LeaseLost:
             finish = False
             raise
-        except (InterfaceError, OperationalError):
+        except (InterfaceError, InternalError, OperationalError):
             finish = run.attended  # any other goes on with it when the lease has ended
             raise
         except ProvostError as error:
@@ -162,7 +162,7 @@ def _finish(lease: Lease, *, begun: Collection[int], control: Control, why: tupl
             run.state, run.owner, run.lease_ends = RunState.QUEUED, "", None
         else:
             if not run.records.exclude(status__in=FINE).exists():
-                secrets.drop_specified(run_id=run.id)
+                held.drop_specified(run_id=run.id)
             was_cut = run.records.filter(Q(status=Status.CANCELLED) | Q(reason="interrupted")).exists()
             cancelled = control.cancel.is_set() and was_cut
             run.state = RunState.CANCELLED if cancelled else RunState.FINISHED

@@ -12,7 +12,7 @@ from provost.core.errors import Conflict, Refused
 from provost.core.rights import Principal
 from provost.core.secrets import Secret, SshKey, list_sensitive_texts
 from provost.server.models import IdempotencyKey, Run, User
-from provost.server.services import secrets
+from provost.server.services import held
 from provost.server.services.runs import find_run
 
 _LONGEST = 255
@@ -39,7 +39,7 @@ def once(
     if not 1 <= len(key) <= _LONGEST or not key.isprintable():
         raise Refused(f"An idempotency key has 1 to {_LONGEST} characters.", code="idempotency_key_refused")
     said = "\0".join([asked, *_list_texts(secret)])
-    fingerprint = hmac.digest(secrets.read_audit_key(), f"request {said}".encode(), "sha256").hex()
+    fingerprint = hmac.digest(held.read_audit_key(), f"request {said}".encode(), "sha256").hex()
     with transaction.atomic():
         # Two at once: the second sees what the first made.
         User.objects.select_for_update(no_key=True).get(id=by.user_id)

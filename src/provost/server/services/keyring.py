@@ -1,11 +1,14 @@
 """The data keyset: kept in the database, encrypted by the master key, and in memory once it is read."""
 
+from collections.abc import Callable
+
 from django.conf import settings
 from django.db import connection
 
 from provost.core.errors import VaultError
+from provost.core.secrets import Secret
 from provost.server.models.secrets import Keyset as Row
-from provost.vault.keyset import Keyset
+from provost.vault.keyset import DataKeyUnknown, Keyset
 from provost.vault.masterkey import create_master_key, read_master_key, unwrap_keyset
 
 _cached: tuple[str, Keyset] | None = None
@@ -57,6 +60,18 @@ def check_keyset() -> None:
     """
     row = _require(Row.objects.first())
     unwrap_keyset(settings.MASTER_KEY_FILE, row.wrapped, row.master_key_id)
+
+
+def try_keysets(read: Callable[[Keyset], Secret]) -> Secret:
+    """Decrypt with the keyset in memory; a key that it lacks may have come with a rotation since.
+
+    Raises:
+        VaultError: as `read_keyset`, or what `read` raises.
+    """
+    try:
+        return read(read_keyset())
+    except DataKeyUnknown:
+        return read(read_keyset(fresh=True))
 
 
 def share_keyset() -> Keyset:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from provost.core.errors import LeaseLost
@@ -68,6 +68,7 @@ def fence(*, lease: Lease) -> Iterator[Run]:
         LeaseLost: the run is another's, or over, or its lease has ended; nothing was written.
     """
     with transaction.atomic():
+        _let_end_when_silent()
         run = Run.objects.select_for_update().defer("spec").filter(id=lease.run_id).first()
         if (
             run is None
@@ -94,8 +95,22 @@ def renew(*, lease: Lease) -> bool:
     return run.cancel_requested
 
 
+def _let_end_when_silent() -> None:
+    """Let PostgreSQL end this transaction when its process says nothing for as long as a lease.
+
+    A machine that is cut off in the middle of it would hold the run's row, and nobody could take the run.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT set_config('idle_in_transaction_session_timeout', %s, true)",
+                [f"{LEASE.total_seconds():.0f}s"],
+            )
+
+
 def _take(run_id: UUID, *, skip_locked: bool) -> Lease:
     with transaction.atomic():
+        _let_end_when_silent()
         rows = Run.objects.select_for_update(skip_locked=skip_locked).defer("spec")
         run = rows.filter(id=run_id, state__in=[RunState.QUEUED, RunState.RUNNING]).first()
         if run is None or is_held(run=run):

@@ -25,7 +25,7 @@ from provost.core.errors import VaultError
 from provost.core.rights import Principal, Right
 from provost.server.models.secrets import AuditKey, SecretVersion, SpecifiedSecret, TaskSecret
 from provost.server.models.secrets import Keyset as Row
-from provost.server.services import audit, keyring, secrets
+from provost.server.services import audit, held, keyring, secrets
 from provost.server.services.chunks import CHUNK
 from provost.vault import cipher
 from provost.vault.keyset import Keyset
@@ -122,15 +122,15 @@ def _encrypt_anew() -> tuple[int, list[VaultError]]:
     for model in _HELD:
         with transaction.atomic():
             keyset = keyring.share_keyset()
-            old_held = model.objects.exclude(key_id=keyset.primary_key_id)
-            for held in old_held.select_for_update(skip_locked=True):
+            old_ones = model.objects.exclude(key_id=keyset.primary_key_id)
+            for one in old_ones.select_for_update(skip_locked=True):
                 try:
-                    secret = secrets.decrypt_specified(held)
+                    secret = held.decrypt_specified(one)
                 except VaultError as error:
                     failed.append(error)
                     continue
-                count += old_held.filter(pk=held.pk).update(  # type: ignore[misc]  # each has a key of its own type
-                    ciphertext=cipher.encrypt_specified(keyset, secret, holder=held.holder),
+                count += old_ones.filter(pk=one.pk).update(  # type: ignore[misc]  # each has a key of its own type
+                    ciphertext=cipher.encrypt_specified(keyset, secret, holder=one.holder),
                     key_id=keyset.primary_key_id,
                 )
     return count, failed

@@ -18,7 +18,7 @@ from provost.core.rights import Principal, Right
 from provost.core.secrets import Secret
 from provost.server.models import Asset, Record, Run, Task
 from provost.server.models.runs import RunState
-from provost.server.services import audit, secrets
+from provost.server.services import audit, held
 from provost.server.services.expansion import Expansion, expand
 from provost.server.services.leases import is_held
 from provost.server.services.locks import is_gone, name_owner
@@ -82,7 +82,7 @@ def create_push(  # noqa: PLR0913  # what one push is made of
         )
         Record.objects.bulk_create(_draft_records(run, expansion, spec), batch_size=1000)
         if specified is not None and not dry_run:
-            secrets.hold_specified(run_id=run.id, secret=specified)
+            held.hold_specified(run_id=run.id, secret=specified)
         told = {"task": task.name if task else None, "dry_run": dry_run, "records": run.records.count()}
         _audit(by, "run.create", run, **told)
     return run
@@ -157,8 +157,8 @@ def create_retry(*, by: Principal, run: Run, attended: bool = True) -> Run:
             batch_size=1000,
         )
         if specified is not None:
-            secrets.drop_specified(run_id=run.id)
-            secrets.hold_specified(run_id=retry.id, secret=specified)
+            held.drop_specified(run_id=run.id)
+            held.hold_specified(run_id=retry.id, secret=specified)
         _audit(by, "run.retry", retry, of=str(run.id), records=retry.records.count())
     return retry
 
@@ -304,4 +304,4 @@ def read_spec(*, run: Run) -> tuple[PushSpec, Secret | None]:
     Raises:
         VaultError: the secret does not decrypt.
     """
-    return PushSpec.model_validate(run.spec), secrets.read_specified(run_id=run.id)
+    return PushSpec.model_validate(run.spec), held.read_specified(run_id=run.id)

@@ -1,30 +1,27 @@
-"""Every secret that is stored. Beside keyring and rotation, no module sees their tables and the cipher.
+"""Every secret of an account. Beside held, keyring and rotation, no module sees secrets' tables and the cipher.
 
 Functions take any number of accounts and work in chunks, each with a fixed number of queries.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
-from secrets import token_hex
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Max, QuerySet
 from django.utils import timezone
 
 from provost.core.errors import NotFound, Refused, VaultError
 from provost.core.model import SecretState, SecretType, Strategy
-from provost.core.secrets import Password, Secret, SshKey
+from provost.core.secrets import Secret, SshKey
 from provost.server.models import Account
-from provost.server.models.secrets import AuditKey, Held, SecretVersion, SpecifiedSecret, TaskSecret
+from provost.server.models.secrets import SecretVersion
 from provost.server.services import keyring
 from provost.server.services.chunks import split
 from provost.vault import cipher
-from provost.vault.keyset import DataKeyUnknown, Keyset
+from provost.vault.keyset import Keyset
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,87 +286,6 @@ def select_pending_accounts() -> QuerySet[SecretVersion, UUID]:
     return SecretVersion.objects.filter(state=SecretState.PENDING).values_list("account_id", flat=True)
 
 
-def hold_specified(*, run_id: UUID, secret: Secret) -> None:
-    """Store the operator's own secret for a run, until `drop_specified`.
-
-    Raises:
-        VaultError: the master key is missing or wrong.
-    """
-    with transaction.atomic():
-        _hold(SpecifiedSecret(run_id=run_id), secret)
-
-
-def read_specified(*, run_id: UUID) -> Secret | None:
-    """Decrypt the operator's own secret for a run, if one is held.
-
-    Raises:
-        VaultError: the master key is missing or wrong, or the secret does not decrypt.
-    """
-    row = SpecifiedSecret.objects.filter(run_id=run_id).first()
-    return None if row is None else decrypt_specified(row)
-
-
-def drop_specified(*, run_id: UUID) -> None:
-    """Forget the operator's own secret for a run."""
-    SpecifiedSecret.objects.filter(run_id=run_id).delete()
-
-
-def hold_for_task(*, task_id: UUID, secret: Secret) -> None:
-    """Store the operator's own secret for a saved task, in the place of the one before.
-
-    Raises:
-        VaultError: the master key is missing or wrong.
-    """
-    with transaction.atomic():
-        TaskSecret.objects.filter(task_id=task_id).delete()
-        _hold(TaskSecret(task_id=task_id), secret)
-
-
-def read_for_task(*, task_id: UUID) -> Secret | None:
-    """Decrypt the operator's own secret for a saved task, if it has one.
-
-    Raises:
-        VaultError: the master key is missing or wrong, or the secret does not decrypt.
-    """
-    row = TaskSecret.objects.filter(task_id=task_id).first()
-    return None if row is None else decrypt_specified(row)
-
-
-def drop_for_task(*, task_id: UUID) -> None:
-    """Forget the operator's own secret for a saved task."""
-    TaskSecret.objects.filter(task_id=task_id).delete()
-
-
-def read_audit_key() -> bytes:
-    """Return the key that the audit trail is chained with; it is made when it is first asked for.
-
-    Raises:
-        VaultError: the master key is missing or wrong, or the key does not decrypt.
-    """
-    row = AuditKey.objects.first()
-    if row is None:
-        row = AuditKey()
-        with suppress(IntegrityError), transaction.atomic():  # two at once: the first one's is the key
-            _hold(row, Password(token_hex(32)))
-        row = AuditKey.objects.get()
-    return _decrypt_audit_key(bytes(row.ciphertext))
-
-
-@lru_cache(maxsize=4)
-def _decrypt_audit_key(ciphertext: bytes) -> bytes:
-    secret = decrypt_specified(AuditKey(ciphertext=ciphertext))
-    if not isinstance(secret, Password):
-        raise VaultError("The key of the audit trail is none.", code="secret_does_not_decrypt")
-    return bytes.fromhex(secret.text)
-
-
-def _hold(row: Held, secret: Secret) -> None:
-    keyset = keyring.share_keyset()
-    row.ciphertext = cipher.encrypt_specified(keyset, secret, holder=row.holder)
-    row.key_id = keyset.primary_key_id
-    row.save(force_insert=True)
-
-
 def decrypt(row: SecretVersion) -> Secret:
     """Decrypt a row.
 
@@ -387,7 +303,7 @@ def decrypt(row: SecretVersion) -> Secret:
         )
 
     try:
-        return _try_keysets(read)
+        return keyring.try_keysets(read)
     except VaultError as error:
         if error.code != "secret_does_not_decrypt":
             raise
@@ -397,33 +313,6 @@ def decrypt(row: SecretVersion) -> Secret:
             "Restore the database from a backup, or set the secret anew: provost account add",
             code=error.code,
         ) from None
-
-
-def decrypt_specified(row: Held) -> Secret:
-    """Decrypt the row that holds the operator's own secret for a run or a task.
-
-    Raises:
-        VaultError: the master key is missing or wrong, or `secret_does_not_decrypt`, naming the run or task.
-    """
-    try:
-        return _try_keysets(
-            lambda keyset: cipher.decrypt_specified(keyset, bytes(row.ciphertext), holder=row.holder)
-        )
-    except VaultError as error:
-        if error.code != "secret_does_not_decrypt":
-            raise
-        raise VaultError(
-            f"The {row} does not decrypt. {error.message} Give it anew.",
-            code=error.code,
-        ) from None
-
-
-def _try_keysets(read: Callable[[Keyset], Secret]) -> Secret:
-    """Try the keyset in memory; a key that it lacks may have come with a rotation since."""
-    try:
-        return read(keyring.read_keyset())
-    except DataKeyUnknown:
-        return read(keyring.read_keyset(fresh=True))
 
 
 def _describe(row: SecretVersion) -> Version:

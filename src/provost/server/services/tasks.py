@@ -19,7 +19,7 @@ from provost.core.schedule import Schedule, check, find_opening, next_time
 from provost.core.secrets import Secret
 from provost.server.models import Asset, Node, Run, Task
 from provost.server.models.runs import RunState
-from provost.server.services import audit, secrets
+from provost.server.services import audit, held
 from provost.server.services.chunks import split
 from provost.server.services.expansion import check_later
 from provost.server.services.names import check_name, check_version, describe_missing
@@ -28,6 +28,9 @@ from provost.server.services.reach import limit, within
 from provost.server.services.runs import ALIVE, create_push, settle_interrupted
 
 logger = logging.getLogger(__name__)
+
+CLOCK: Final = "task "
+"""What the name of who starts a due task begins with."""
 
 _PUT_OFF: Final = timedelta(hours=1)
 _LONGEST_NAME: Final = 255
@@ -113,7 +116,7 @@ def _save(by: Principal, task: Task, fields: TaskFields, specified: Secret | Non
     if Task.objects.filter(name=fields.name).exclude(id=task.id).exists():
         raise Conflict(f"There is a task {fields.name} already.", code="task_exists")
     is_specified = fields.spec.strategy is Strategy.SPECIFIED
-    secret = (specified or secrets.read_for_task(task_id=task.id)) if is_specified else None
+    secret = (specified or held.read_for_task(task_id=task.id)) if is_specified else None
     if is_specified and (secret is None or secret.secret_type is not fields.spec.secret_type):
         raise Refused(
             f"The task holds no {fields.spec.secret_type} of yours to push: give one, or let it be random.",
@@ -133,9 +136,9 @@ def _save(by: Principal, task: Task, fields: TaskFields, specified: Secret | Non
     task.comment = fields.comment
     task.save()
     if specified is not None and is_specified:
-        secrets.hold_for_task(task_id=task.id, secret=specified)
+        held.hold_for_task(task_id=task.id, secret=specified)
     elif not is_specified:
-        secrets.drop_for_task(task_id=task.id)
+        held.drop_for_task(task_id=task.id)
     return task
 
 
@@ -248,7 +251,7 @@ def start(*, by: Principal, name: str, attended: bool = True) -> Run:
 
 
 def _start(by: Principal, task: Task, *, attended: bool) -> Run:
-    specified = secrets.read_for_task(task_id=task.id)
+    specified = held.read_for_task(task_id=task.id)
     spec = PushSpec.model_validate(task.spec)
     task.last_run = create_push(by=by, spec=spec, specified=specified, task=task, attended=attended)
     task.save(update_fields=["last_run"])
@@ -315,12 +318,17 @@ def _claim(task_id: UUID, now: datetime) -> Run | None:
             return None
         try:
             with transaction.atomic():
-                scheduler = make_local(_name_scheduler(task), face=Face.SERVER)
+                scheduler = make_local(_name_clock(task), face=Face.SERVER)
                 return _start(scheduler, task, attended=False)
         except ProvostError as error:  # nobody is there to be told: it is written down
             task.last_run = _skip(task, error.code, error.message)
             task.save(update_fields=["last_run"])
             return None
+
+
+def _name_clock(task: Task) -> str:
+    """Return who starts a task when it is due: itself. No user has such a name."""
+    return f"{CLOCK}{task.name}"[:_LONGEST_NAME]
 
 
 def _skip(task: Task, reason: str, message: str) -> Run:
@@ -329,12 +337,8 @@ def _skip(task: Task, reason: str, message: str) -> Run:
         state=RunState.SKIPPED,
         spec=task.spec,
         task=task,
-        requested_by=_name_scheduler(task),
+        requested_by=_name_clock(task),
         reason=reason,
         message=message,
         finished=timezone.now(),
     )
-
-
-def _name_scheduler(task: Task) -> str:
-    return f"task {task.name}"[:_LONGEST_NAME]
