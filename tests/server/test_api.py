@@ -240,7 +240,7 @@ def test_a_body_that_cannot_be_used_is_a_clear_refusal(client, content, status, 
 
 
 def test_a_request_that_is_not_understood_is_told_so(client):
-    """Another media type, another method, a parameter that nobody knows: problems, like everything that goes wrong."""
+    """Another media type, another method, a parameter that nobody knows: problems, too."""
     body = b'{"path": "/a"}'
     plain = client.post("nodes", content=body, headers={"Content-Type": "text/plain"})
     assert (plain.status_code, plain.json()["code"]) == (415, "media_type_refused")

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from provost.core.errors import Refused
+from provost.core.errors import Conflict, Refused
 from provost.core.keys import KeyAlgorithm
 from provost.core.model import SecretType
 from provost.core.rights import make_local
@@ -128,6 +128,47 @@ accounts:
     root = accounts.find_account(by=BY, username="root", asset="web1")
     assert (root.privileged, root.priority) == (True, 7)
     assert read_current("root", "web1") == {SecretType.PASSWORD: Password("new")}
+
+
+def test_import_leaves_accounts_alone_that_a_run_works_on(tmp_path: Path) -> None:
+    """While a run works on an asset, what would change its accounts is refused; what changes nothing is not."""
+    from provost.core.push import PushSpec
+    from provost.server.models import Asset
+    from provost.server.services import locks, runs
+
+    (tmp_path / "ops.key").write_text(generate_key(KeyAlgorithm.ED25519).private or "")
+    bring_in(tmp_path, INVENTORY)
+    spec = PushSpec(assets=("web1",), usernames=("bob",), secret_type=SecretType.PASSWORD)
+    run = runs.create_push(by=BY, spec=spec, specified=None, attended=False)
+    asset = Asset.objects.get(name="web1")
+    assert locks.acquire_locks(run_id=run.id, asset_ids=[asset.id]) == {asset.id}
+    bring_in(tmp_path, INVENTORY)
+    for change in ("password: x, replace: true", "priority: 7"):
+        with pytest.raises(Conflict, match="works on web1"):
+            bring_in(tmp_path, f"accounts: [{{username: root, asset: web1, {change}}}]")
+    assert read_current("root", "web1") == {SecretType.PASSWORD: Password("0123")}
+
+
+def test_import_is_told_in_the_audit_trail(tmp_path: Path) -> None:
+    """What it changed is there by name, with what was and what is, and no secret."""
+    from provost.server.models import AuditEntry
+
+    (tmp_path / "ops.key").write_text(generate_key(KeyAlgorithm.ED25519).private or "")
+    bring_in(tmp_path, INVENTORY)
+    told = AuditEntry.objects.get(action="inventory.import").details
+    assert told["assets_added"] == ["jump", "web1"]
+    assert told["accounts_added"] == ["root@web1", "ops@web1", "passer@jump"]
+    assert told["secrets_set"] == ["password of root@web1", "ssh_key of ops@web1", "password of passer@jump"]
+    bring_in(
+        tmp_path,
+        "assets: [{name: web1, address: 192.0.2.66}]\n"
+        "accounts: [{username: root, asset: web1, priority: 1, password: hush, replace: true}]",
+    )
+    entry = AuditEntry.objects.filter(action="inventory.import").latest("number")
+    assert entry.details["assets_changed"] == {"web1": {"address": ["10.0.0.2", "192.0.2.66"]}}
+    assert entry.details["accounts_changed"] == {"root@web1": {"priority": [10, 1]}}
+    assert entry.details["secrets_set"] == ["password of root@web1"]
+    assert "hush" not in str(entry.details)
 
 
 def test_all_errors_of_a_file_are_told_by_line(tmp_path: Path) -> None:
@@ -303,7 +344,7 @@ accounts: [{username: root, asset: web1, password: hush-hush-1, privileged: yes}
     )
     details = AuditEntry.objects.first().details
     assert details["assets_added"] == ["web2"]
-    assert details["assets_updated"] == {"web1": {"address": ["10.0.0.1", "10.0.0.9"]}}
+    assert details["assets_changed"] == {"web1": {"address": ["10.0.0.1", "10.0.0.9"]}}
     assert details["accounts_added"] == ["root@web1"]
     assert details["secrets_set"] == ["password of root@web1"]
     assert "hush-hush-1" not in str(details)

@@ -214,7 +214,7 @@ def test_a_push_has_its_bounds(monkeypatch):
     add_assets("db1", "db2")
     monkeypatch.setattr(expansion, "_MOST", 4)
     assert create_push(by=BY, spec=describe("a", "b", "a"), specified=None).records.count() == 4
-    with pytest.raises(Refused, match="2 assets by 3 usernames are more than 4 accounts"):
+    with pytest.raises(Refused, match="6 accounts, and one push has 4 at most"):
         create_push(by=BY, spec=describe("a", "b", "c"), specified=None)
     assert Run.objects.count() == 1
     with pytest.raises(ValidationError, match="at most 10000 items"):

@@ -249,7 +249,7 @@ def test_digests_alone_are_stored() -> None:
 
 
 def test_token_has_no_more_than_its_maker() -> None:
-    """It is the caller's. A token makes none, unless it administers everything, and then with its own rights."""
+    """It is the caller's. A token makes none, unless it administers everything; then with its own rights."""
     olga = add("olga", Granted(Role.OPERATOR, reveal=True))
     add("bert", Granted(Role.ADMINISTRATOR, reveal=True))
     with pytest.raises(NotFound):

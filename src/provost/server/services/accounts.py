@@ -51,7 +51,7 @@ def add_account(*, by: Principal, fields: AccountFields, secret: Secret, replace
         check_assets(by, Right.OPERATE, [asset], what=f"add accounts on {asset}")
         check_account(fields, asset.kind)
         check_secret(secret, asset.kind)
-        check_unlocked(asset)
+        check_unlocked([asset.id])
         account, made = Account.objects.get_or_create(asset=asset, username=fields.username)
         held = secrets.list_current_types(account_ids=[account.id]).get(account.id, set())
         if secret.secret_type in held and not replace:
@@ -238,7 +238,7 @@ def forget_account(*, by: Principal, username: str, asset: str, version: int | N
 def _find_for_change(by: Principal, username: str, asset: str, right: Right, what: str) -> Account:
     account = find_account(by=by, username=username, asset=asset, lock=True)
     check_assets(by, right, [account.asset], what=f"{what} on {asset}")
-    check_unlocked(account.asset)
+    check_unlocked([account.asset_id])
     return (
         Account.objects.select_for_update(of=("self",), no_key=True).select_related("asset").get(id=account.id)
     )

@@ -1,6 +1,6 @@
 """Assets and their host keys."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
 from typing import Any
@@ -295,7 +295,7 @@ def remove_asset(*, by: Principal, name: str, version: int | None = None) -> Non
         asset = find_asset(by=by, name=name, lock=True)
         check_assets(by, Right.ADMINISTER, [asset], what=f"remove asset {name}")
         check_version(asset, version)
-        check_unlocked(asset)
+        check_unlocked([asset.id])
         accounts = sorted(asset.accounts.values_list("username", flat=True))
         drop_asset_from_tasks(name=name)  # first: who starts one has its row, and waits for the asset
         try:
@@ -310,11 +310,15 @@ def remove_asset(*, by: Principal, name: str, version: int | None = None) -> Non
         audit.write(by=by, action="asset.remove", subject=f"asset {name}", details={"accounts": accounts})
 
 
-def check_unlocked(asset: Asset) -> None:
-    """Raise `Refused` while a run works on an asset."""
-    lock = AssetLock.objects.filter(asset=asset, expires__gt=timezone.now()).first()
-    if lock is not None and not is_gone(lock.owner):
-        raise Conflict(f"Run {lock.run_id} works on {asset}. Try again when it is over.", code="asset_locked")
+def check_unlocked(asset_ids: Iterable[int]) -> None:
+    """Raise `Conflict` while a run works on one of these assets."""
+    for chunk in split(asset_ids):
+        locks = AssetLock.objects.filter(asset_id__in=chunk, expires__gt=timezone.now())
+        for lock in locks.select_related("asset").order_by("asset__name"):
+            if not is_gone(lock.owner):
+                raise Conflict(
+                    f"Run {lock.run_id} works on {lock.asset}. Try again when it is over.", code="asset_locked"
+                )
 
 
 def trust_asset(*, by: Principal, name: str) -> list[HostKey]:

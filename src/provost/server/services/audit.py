@@ -60,8 +60,7 @@ def write(*, by: Principal, action: str, subject: str, details: Mapping[str, Any
         if connection.vendor == "postgresql":
             # Otherwise, what is referred to is locked at the commit: by then, who has that may wait for us.
             connection.check_constraints()
-        AuditHead.objects.get_or_create(id=1, defaults={"seal": _seal(key, 0, "")})
-        head = AuditHead.objects.select_for_update().get(id=1)
+        head = _lock_head(key)
         entry = AuditEntry(
             number=head.number + 1,
             at=timezone.now(),
@@ -88,7 +87,8 @@ def verify(*, expected: tuple[int, str] | None = None) -> Proof:
     """
     key = held.read_audit_key()
     with transaction.atomic():
-        head = AuditHead.objects.select_for_update().first() or AuditHead(seal=_seal(key, 0, ""))
+        head = _lock_head(key)
+        beyond = AuditEntry.objects.filter(number__gt=head.number).order_by("number").first()
     number, digest, seal = 0, "", _seal(key, 0, "")
     for entry in AuditEntry.objects.filter(number__lte=head.number).order_by("number").iterator(_AT_ONCE):
         if entry.number != number + 1:
@@ -101,15 +101,15 @@ def verify(*, expected: tuple[int, str] | None = None) -> Proof:
     last = max(head.number, expected[0] if expected else 0)
     if number < last or not hmac.compare_digest(head.seal, seal):
         return Proof(number, digest, number + 1, f"entry {number + 1} is missing")
-    if beyond := AuditEntry.objects.filter(number__gt=_newest()).order_by("number").first():
+    if beyond is not None:
         return Proof(number, digest, beyond.number, f"entry {beyond.number} was not written by Provost")
     return Proof(number, digest)
 
 
-def _newest() -> int:
-    with transaction.atomic():
-        head = AuditHead.objects.select_for_update().first()
-    return head.number if head else 0
+def _lock_head(key: bytes) -> AuditHead:
+    """Return the row that knows the newest entry; nobody adds one before the transaction ends."""
+    AuditHead.objects.get_or_create(id=1, defaults={"seal": _seal(key, 0, "")})
+    return AuditHead.objects.select_for_update().get(id=1)
 
 
 def prove(*, by: Principal, expected: tuple[int, str] | None = None) -> Proof:

@@ -41,10 +41,9 @@ def expand(*, by: Principal, spec: PushSpec, specified: Secret | None) -> Expans
     assets = _find_targets(by, spec)
     if not assets:
         raise Refused(f"There are no assets in {', '.join(spec.nodes)} yet.", code="no_assets")
-    if len(assets) * len(set(spec.usernames)) > _MOST:
+    if (wanted := len(assets) * len(set(spec.usernames))) > _MOST:
         raise Refused(
-            f"{len(assets)} assets by {len(set(spec.usernames))} usernames are more than {_MOST} accounts: "
-            "push to fewer at a time.",
+            f"That would be {wanted} accounts, and one push has {_MOST} at most. Push to fewer at a time.",
             code="push_too_large",
         )
     kinds = sorted({asset.kind for asset in assets})

@@ -18,6 +18,7 @@ from provost.server.services.assets import (
     check_homeless,
     check_move,
     check_redirection,
+    check_unlocked,
     describe_fields,
     limited,
     list_changes,
@@ -33,6 +34,7 @@ from provost.server.services.checks import (
 )
 from provost.server.services.chunks import CHUNK, split
 from provost.server.services.inventory_files import Inventory, Row
+from provost.server.services.locks import hold_assets
 from provost.server.services.nodes import check_path, ensure_nodes
 from provost.server.services.reach import check_assets, check_gain, within
 from provost.vault.keys import read_key
@@ -84,6 +86,7 @@ def import_inventory(*, by: Principal, inventory: Inventory, name: str) -> Count
 
     Raises:
         ImportRefused: something in it is wrong; nothing was brought in.
+        Conflict: a run works on an asset whose accounts it changes.
         Forbidden: the caller may not make one of its changes.
         VaultError: the master key is missing or wrong.
     """
@@ -97,25 +100,25 @@ def import_inventory(*, by: Principal, inventory: Inventory, name: str) -> Count
         if errors:
             raise ImportRefused(name, [(place, text) for _, place, text in sorted(errors)])
         _check_rights(by, planned, accounts, known)
+        changes = {
+            name: changed
+            for name, plan in planned.items()
+            if plan.existing and (changed := list_changes(plan.before, plan.fields))
+        }
         nodes_before = Node.objects.count()
-        trail = _tell_assets(planned)
         counts = {"assets": _write_assets(by, planned, known, nodes)}
-        counts["accounts"], counts["secrets"] = _write_accounts(accounts, known, trail)
+        counts["accounts"], counts["secrets"], written = _write_accounts(accounts, known)
         done = {"nodes": {"added": Node.objects.count() - nodes_before}} | {
             what: dict(changes) for what, changes in counts.items()
         }
-        details = {"counts": done, **trail}
+        details = {
+            **done,
+            "assets_added": [name for name, plan in planned.items() if plan.existing is None],
+            "assets_changed": changes,
+            **written,
+        }
         audit.write(by=by, action="inventory.import", subject=f"inventory {name}"[:600], details=details)
         return done
-
-
-def _tell_assets(planned: Mapping[str, _PlannedAsset]) -> dict[str, Any]:
-    """Return what the audit trail is told of the assets: those that are added, and what changes of others."""
-    changes = {name: list_changes(plan.before, plan.fields) for name, plan in planned.items() if plan.existing}
-    return {
-        "assets_added": [name for name, plan in planned.items() if plan.existing is None],
-        "assets_updated": {name: changed for name, changed in changes.items() if changed},
-    }
 
 
 def _check_rights(
@@ -124,9 +127,13 @@ def _check_rights(
     accounts: Sequence[_PlannedAccount],
     known: Mapping[str, Asset],
 ) -> None:
-    """Raise `Forbidden` for a change of something that is there and that the caller may not change."""
+    """Raise `Forbidden` for a change of something that is there and that the caller may not change.
+
+    Nobody else changes any of that before the transaction ends.
+    """
     existing = {name: plan for name, plan in planned.items() if plan.existing}
     touched = {plan.fields.asset for plan in accounts} & known.keys() | existing.keys()
+    hold_assets(asset_ids=[known[name].id for name in touched])
     check_assets(by, Right.OPERATE, [known[name] for name in sorted(touched)], what="change these assets")
     if by.reach(Right.ADMINISTER).everywhere and by.reach(Right.OPERATE).everywhere:
         return
@@ -328,42 +335,48 @@ def _write_nodes(
 
 
 def _write_accounts(
-    planned: Sequence[_PlannedAccount], known: dict[str, Asset], trail: dict[str, Any]
-) -> tuple[Counter[str], Counter[str]]:
-    """Write the accounts and their secrets, count what changed, and tell the audit trail's details of it."""
-    trail |= {"accounts_added": [], "accounts_updated": {}, "secrets_set": []}
+    planned: Sequence[_PlannedAccount], known: dict[str, Asset]
+) -> tuple[Counter[str], Counter[str], dict[str, Any]]:
+    """Write the accounts and their secrets. Returns how many changed, and which, for the audit trail."""
     counts: Counter[str] = Counter()
+    changes: dict[str, Any] = {}
     accounts = _read_accounts(known)
     added, changed = [], []
     for plan in planned:
         key = plan.fields.asset, plan.fields.username
         if key in accounts:
-            changes = update_fields(accounts[key], plan.fields)
-            counts["updated" if changes else "unchanged"] += 1
-            if changes:
+            if differs := update_fields(accounts[key], plan.fields):
                 accounts[key].version += 1
                 changed.append(accounts[key])
-                trail["accounts_updated"][_name(plan)] = changes
+                changes[_name(plan)] = differs
+            counts["updated" if differs else "unchanged"] += 1
         else:
             accounts[key] = Account(asset=known[plan.fields.asset], username=plan.fields.username)
             update_fields(accounts[key], plan.fields)
             added.append(accounts[key])
             counts["added"] += 1
-            trail["accounts_added"].append(_name(plan))
     Account.objects.bulk_create(added)
     Account.objects.bulk_update(changed, ["privileged", "priority", "become", "version"], batch_size=CHUNK)
     held = secrets.list_current_types(account_ids=[account.id for account in accounts.values()])
     wanted, kept = [], 0
+    given: list[str] = []
     for plan in planned:
         account = accounts[plan.fields.asset, plan.fields.username]
         for secret in plan.secrets:
             if plan.replace or secret.secret_type not in held.get(account.id, set()):
                 wanted.append((account.id, secret))
-                trail["secrets_set"].append(f"{secret.secret_type} of {_name(plan)}")
+                given.append(f"{secret.secret_type} of {_name(plan)}")
             else:
                 kept += 1
+    touched = {account_id for account_id, _ in wanted} | {account.id for account in changed}
+    check_unlocked({account.asset_id for account in accounts.values() if account.id in touched})
     secrets.set_current(secrets=wanted)
-    return counts, Counter(set=len(wanted), kept=kept)
+    written = {
+        "accounts_added": [str(account) for account in added],
+        "accounts_changed": changes,
+        "secrets_set": given,
+    }
+    return counts, Counter(set=len(wanted), kept=kept), written
 
 
 def _name(plan: _PlannedAccount) -> str:

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -43,12 +43,7 @@ def acquire_locks(*, run_id: UUID, asset_ids: Sequence[int]) -> set[int]:
     """Lock those of the assets that are there and that no other run works on, and return them."""
     now = timezone.now()
     with transaction.atomic():
-        there: list[int] = []
-        for chunk in split(sorted(asset_ids)):
-            # Whoever changes or removes an asset now is waited for, and waits until it is locked.
-            rows = Asset.objects.select_for_update(no_key=True).filter(id__in=chunk).order_by("id")
-            there += rows.values_list("id", flat=True)
-        for chunk in split(there):
+        for chunk in split(hold_assets(asset_ids=asset_ids)):
             stale = [
                 lock.asset_id
                 for lock in AssetLock.objects.select_for_update(skip_locked=True).filter(asset_id__in=chunk)
@@ -68,6 +63,15 @@ def acquire_locks(*, run_id: UUID, asset_ids: Sequence[int]) -> set[int]:
             for chunk in split(asset_ids)
             for asset_id in mine.filter(asset_id__in=chunk).values_list("asset_id", flat=True)
         }
+
+
+def hold_assets(*, asset_ids: Iterable[int]) -> list[int]:
+    """Let nobody else lock, change or remove assets until the transaction ends; return those that are there."""
+    held: list[int] = []
+    for chunk in split(sorted(asset_ids)):
+        rows = Asset.objects.select_for_update(no_key=True).filter(id__in=chunk).order_by("id")
+        held += rows.values_list("id", flat=True)
+    return held
 
 
 def renew_locks(*, run_id: UUID) -> None:
