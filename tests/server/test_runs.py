@@ -221,6 +221,24 @@ def test_a_push_has_its_bounds(monkeypatch):
         describe(*map(str, range(10_001)))
 
 
+def test_an_attended_run_whose_process_is_gone_is_closed():
+    """Interrupted, or never taken by a machine that nobody hears of: it ends, and the audit trail has that."""
+    from provost.server.models import AuditEntry, Run
+    from provost.server.services.locks import name_owner
+    from provost.server.services.runs import create_push, find_run
+
+    add_assets("db1")
+    here, away = (create_push(by=BY, spec=describe(), specified=None) for _ in range(2))
+    Run.objects.filter(id=here.id).update(state="running", owner=name_owner().rpartition("/")[0] + "/0")
+    Run.objects.filter(id=away.id).update(owner="elsewhere.id/boot/pid:[1]/77/1")
+    assert [find_run(by=BY, run_id=str(run.id)).state for run in (here, away)] == ["interrupted", "queued"]
+    Run.objects.filter(id=away.id).update(created=away.created - timedelta(minutes=11))
+    assert find_run(by=BY, run_id=str(away.id)).state == "interrupted"
+    ended = AuditEntry.objects.filter(action="run.finish").order_by("number")
+    assert [one.subject for one in ended] == [f"run {here.id}", f"run {away.id}"]
+    assert {one.details["state"] for one in ended} == {"interrupted"}
+
+
 def test_retry_does_what_did_not_end_well(hosts):
     """A retry holds the failed records alone, and takes the specified secret along with it."""
     from provost.server.models import Run

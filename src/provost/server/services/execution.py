@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, ParamSpec, TypeVar
 
 from django.db import DatabaseError, InterfaceError, InternalError, OperationalError
-from django.db.models import Count, Q
+from django.db.models import Q
 from django.utils import timezone
 from pydantic import BaseModel
 
@@ -24,7 +24,7 @@ from provost.core.secrets import Secret
 from provost.engine import Event, HostKeySeen, Limits, Settled
 from provost.server.models import Record, Run
 from provost.server.models.runs import RunState
-from provost.server.services import audit, context, held
+from provost.server.services import context, held
 from provost.server.services.assets import pin_host_keys
 from provost.server.services.clerk import Clerk, open_clerk
 from provost.server.services.expansion import read_parameters
@@ -37,7 +37,7 @@ from provost.server.services.recording import (
     settle_interrupted_records,
     settle_unbegun,
 )
-from provost.server.services.runs import read_spec, request_cancel, settle_interrupted
+from provost.server.services.runs import read_spec, request_cancel, settle_interrupted, tell_end
 from provost.server.services.staging import make_trial_jobs, stage_jobs
 
 logger = logging.getLogger(__name__)
@@ -170,20 +170,9 @@ def _finish(lease: Lease, *, begun: Collection[int], control: Control, why: tupl
             run.reason, run.message = why
         run.save(update_fields=["state", "owner", "lease_ends", "finished", "reason", "message"])
         if not handed_over:
-            _audit(run)
+            tell_end(run=run)
     if handed_over and run.cancel_requested:
         request_cancel(by=make_local("provost", face=Face.SERVER), run=run)
-
-
-def _audit(run: Run) -> None:
-    """Write down that a run is over, and how."""
-    counts = run.records.values_list("status").annotate(count=Count("id"))
-    audit.write(
-        by=make_local(run.requested_by, face=Face.SERVER),
-        action="run.finish",
-        subject=f"run {run.id}",
-        details={"state": run.state, "reason": run.reason, "counts": dict(counts)},
-    )
 
 
 class _Work:

@@ -2,7 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from string import hexdigits
 from typing import Final
 from uuid import UUID
@@ -11,10 +13,10 @@ from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from provost.core.errors import Conflict, Forbidden, NotFound, Refused
+from provost.core.errors import Conflict, Forbidden, NotFound, Refused, VaultError
 from provost.core.model import SETTLED_WELL, Strategy
 from provost.core.push import PushSpec
-from provost.core.rights import Principal, Right
+from provost.core.rights import Face, Principal, Right, make_local
 from provost.core.secrets import Secret
 from provost.server.models import Asset, Record, Run, Task
 from provost.server.models.runs import RunState
@@ -27,6 +29,7 @@ from provost.server.services.reach import check_assets, limit
 from provost.server.services.recording import settle_interrupted_records, settle_unbegun
 
 _UUID_DIGITS: Final = 32
+_UNTAKEN: Final = timedelta(minutes=10)
 
 ALIVE = frozenset({RunState.QUEUED, RunState.RUNNING})
 """States of a run that is not over."""
@@ -277,7 +280,18 @@ def request_cancel(*, by: Principal, run: Run) -> None:
             settle_unbegun(run=run)
             run.state, run.finished = RunState.CANCELLED, timezone.now()
         run.save(update_fields=["cancel_requested", "epoch", "state", "finished"])
-        _audit(by, "run.cancel", run)
+        _audit(by, "run.cancel", run, state=run.state)
+
+
+def tell_end(*, run: Run) -> None:
+    """Write into the audit trail that a run is over, and how."""
+    counts = run.records.values_list("status").annotate(count=Count("id"))
+    audit.write(
+        by=make_local(run.requested_by, face=Face.SERVER),
+        action="run.finish",
+        subject=f"run {run.id}",
+        details={"state": run.state, "reason": run.reason, "counts": dict(counts)},
+    )
 
 
 def settle_interrupted() -> None:
@@ -285,17 +299,20 @@ def settle_interrupted() -> None:
     for run in Run.objects.filter(attended=True, state__in=ALIVE):
         if not _is_abandoned(run):
             continue
-        with transaction.atomic():
+        with suppress(VaultError), transaction.atomic():  # runs can be looked at without a vault
             run = Run.objects.select_for_update().defer("spec").get(id=run.id)  # noqa: PLW2901  # as it now is
             if run.state in ALIVE and _is_abandoned(run):
                 settle_interrupted_records(run=run)
                 run.state, run.finished = RunState.INTERRUPTED, timezone.now()
                 run.save(update_fields=["state", "finished"])
+                tell_end(run=run)
 
 
 def _is_abandoned(run: Run) -> bool:
     """Tell whether nobody can write anything more for an attended run."""
-    return is_gone(run.owner) if run.state == RunState.QUEUED else not is_held(run=run)
+    if run.state == RunState.QUEUED:  # its process takes it at once, if it can
+        return is_gone(run.owner) or run.created < timezone.now() - _UNTAKEN
+    return not is_held(run=run)
 
 
 def read_spec(*, run: Run) -> tuple[PushSpec, Secret | None]:
