@@ -5,11 +5,12 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -247,3 +248,27 @@ def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         setup_token = server.told.splitlines()[0].split()[-1]
         answer = httpx.post(f"{server.url}/api/v1/setup", json={"setup_token": setup_token, "username": "ada"})
         yield Api(server, answer.raise_for_status().json()["token"])
+
+
+@pytest.fixture(scope="module")
+def client(api) -> Iterator[httpx.Client]:
+    """The first administrator's client, with two assets that nobody answers at: web1 in /prod, dev1 in /dev."""
+    with api.connect() as client:
+        for name, node in (("web1", "/prod"), ("dev1", "/dev")):
+            body = {"name": name, "kind": "linux", "address": "127.0.0.1", "port": 1, "nodes": [node]}
+            client.post("assets", json=body).raise_for_status()
+            secret = {"password": f"root-of-{name}-Xy7"}
+            body = {"username": "root", "asset": name, "privileged": True, "secret": secret}
+            client.post("accounts", json=body).raise_for_status()
+        yield client
+
+
+def wait_for(client: httpx.Client, run: str) -> dict[str, Any]:
+    """Wait until a run is over, and return it."""
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        found = client.get(f"runs/{run}").raise_for_status().json()
+        if found["state"] not in {"queued", "running"}:
+            return found
+        time.sleep(0.2)
+    raise AssertionError(found)

@@ -4,43 +4,15 @@ import csv
 import io
 import json
 import re
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
+from tests.server.conftest import wait_for
 
 from provost.core.operations import OPERATIONS, SETUP
 
 SPEC = {"nodes": ["/prod"], "usernames": ["alice"], "secret_type": "password", "connect_timeout": 1}
-
-
-@pytest.fixture(scope="module")
-def client(api) -> Iterator[httpx.Client]:
-    """The first administrator's client, with two assets that nobody answers at: web1 in /prod, dev1 in /dev."""
-    with api.connect() as client:
-        for name, node in (("web1", "/prod"), ("dev1", "/dev")):
-            body = {"name": name, "kind": "linux", "address": "127.0.0.1", "port": 1, "nodes": [node]}
-            client.post("assets", json=body).raise_for_status()
-            secret = {"password": f"root-of-{name}-Xy7"}
-            body = {"username": "root", "asset": name, "privileged": True, "secret": secret}
-            client.post("accounts", json=body).raise_for_status()
-        yield client
-
-
-def wait_for(client: httpx.Client, run: str) -> dict:
-    """Wait until a run is over, and return it."""
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
-        found = client.get(f"runs/{run}").raise_for_status().json()
-        if found["state"] not in {"queued", "running"}:
-            return found
-        time.sleep(0.2)
-    raise AssertionError(found)
 
 
 def list_routes() -> list[tuple[str, str]]:
@@ -263,54 +235,3 @@ def test_the_document_and_its_page_need_no_token_and_nothing_from_elsewhere(api)
     for address in re.findall(r'(?:src|href)="(.*?)"', page.text):
         assert address.startswith("/static/")
         assert httpx.get(f"{api.server.url}{address}").status_code == 200
-
-
-def test_the_api_does_what_its_document_says(api, client, tmp_path):
-    """schemathesis: whatever is sent, no server error, and no answer that the document does not tell."""
-    run = client.post("runs", json={"spec": SPEC, "dry_run": True}).raise_for_status().json()["id"]
-    task = {"name": "nightly", "spec": SPEC, "schedule": {"cron": "0 2 * * *"}, "active": False}
-    client.post("tasks", json=task).raise_for_status()
-    client.post("users", json={"username": "carl"}).raise_for_status()
-    client.post("tokens", json={"name": "carl", "user": "carl", "days": 1}).raise_for_status()
-    wait_for(client, run)
-    known = {"/assets/": "web1", "/tasks/": "nightly", "/users/": "carl"}
-    lines = []
-    for prefix, name in known.items():
-        for operation in OPERATIONS:
-            if operation.path.startswith(prefix) and operation.method != "DELETE":
-                lines.append(f'[[operations]]\ninclude-operation-id = "{operation.name}"')
-                lines.append(f'parameters = {{ "path.name" = "{name}" }}')
-    for operation_id in ("show_run", "list_records", "watch_run", "export_run"):
-        lines.append(f'[[operations]]\ninclude-operation-id = "{operation_id}"')
-        lines.append(f'parameters = {{ "path.run" = "{run}" }}')
-    for operation_id in ("show_account", "edit_account", "list_history", "reveal"):
-        lines.append(f'[[operations]]\ninclude-operation-id = "{operation_id}"')
-        lines.append('parameters = { "path.account" = "root@web1" }')
-    (tmp_path / "schemathesis.toml").write_text("\n".join(lines) + "\n")
-    done = subprocess.run(
-        [
-            Path(sys.executable).with_name("schemathesis"),
-            "run",
-            f"{api.server.url}/api/v1/openapi.json",
-            "--header",
-            f"Authorization: Bearer {api.token}",
-            "--checks",
-            "all",
-            # Rules that a JSON schema cannot say make some of what it allows be refused.
-            "--exclude-checks",
-            "positive_data_acceptance",
-            "--phases",
-            "coverage,fuzzing",
-            "--max-examples",
-            "2",
-            "--exclude-operation-id",
-            "set_up",
-            "--continue-on-failure",
-            "--no-color",
-        ],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+pytestmark = pytest.mark.once
+
 Provost = Callable[..., subprocess.CompletedProcess[str]]
 
 

@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 from tests.server.test_serve import make_certificate
 
+pytestmark = pytest.mark.once
+
 Provost = Callable[..., subprocess.CompletedProcess[str]]
 Prepare = Callable[[dict[str, str]], Provost]
 Serve = Callable[..., Any]

@@ -13,6 +13,8 @@ Provost = Callable[..., subprocess.CompletedProcess[str]]
 
 CREATE = ("task", "create", "nightly", "--account", "alice", "--node", "/prod", "--secret-type", "password")
 
+pytestmark = pytest.mark.once
+
 CLAIM = """
 import json
 from datetime import timedelta
