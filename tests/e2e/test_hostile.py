@@ -30,7 +30,8 @@ from provost.core.model import SecretType, Status
 from provost.core.secrets import Password
 from provost.lab import Host, Lab
 
-CANARY = f"canary-{secrets.token_hex(6)}"
+# One name for all workers that the tests are spread over.
+CANARY = f"canary-{os.environ.get('PYTEST_XDIST_TESTRUNUID', secrets.token_hex(6))[:12]}"
 """The name of the file that every payload tries to make, in /tmp and wherever it is."""
 
 FRAGMENTS = [
