@@ -86,15 +86,15 @@ async def execute(*, run: Run, control: Control, observe: Observer, lease: Lease
     """
     context.run_id.set(str(run.id))
     async with open_clerk() as clerk:
-        held = await clerk.do(take, run_id=run.id) if lease is None else lease
+        mine = await clerk.do(take, run_id=run.id) if lease is None else lease
         begun: set[int] = set()
         why = ("internal_error", "Provost met a fault of its own; its log says more.")
         finish = True
         try:
-            order = await clerk.do(_read_order, held)
+            order = await clerk.do(_read_order, mine)
             if order.cancelled:
                 control.cancel.set()
-            await _Work(held, order, clerk, control, begun).run(observe)
+            await _Work(mine, order, clerk, control, begun).run(observe)
             why = ("", "")
         except LeaseLost:
             finish = False
@@ -107,7 +107,7 @@ async def execute(*, run: Run, control: Control, observe: Observer, lease: Lease
             raise
         finally:
             if finish:
-                await clerk.do(_finish, held, begun=begun, control=control, why=why)
+                await clerk.do(_finish, mine, begun=begun, control=control, why=why)
                 await clerk.do(run.refresh_from_db)
 
 
