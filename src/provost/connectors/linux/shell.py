@@ -108,7 +108,7 @@ class Shell:
                     asked += 1
                     if asked > 1 or login.become_password is None:
                         break
-                    self._process.stdin.write(login.become_password.text.encode() + b"\n")
+                    self.send(login.become_password.text.encode() + b"\n")
                 self._errors_came.clear()
             if started.done() and started.exception() is None:
                 return
@@ -131,7 +131,7 @@ class Shell:
         )
 
     async def _greet(self, login: Login) -> None:
-        self._process.stdin.write(_encode_library() + quote_command("p_hello", self._mark.decode()))
+        self.send(_encode_library() + quote_command("p_hello", self._mark.decode()))
         words = await self.read_answer()
         if words[:1] == ["busy"]:
             raise Unreachable(
@@ -154,8 +154,15 @@ class Shell:
         self.tools = words[3]
 
     def send(self, lines: bytes) -> None:
-        """Queue command lines, and the lines of data that they read."""
-        self._process.stdin.write(lines)
+        """Queue command lines, and the lines of data that they read.
+
+        Raises:
+            Unreachable: `connection_lost`; the shell or the connection ended.
+        """
+        try:
+            self._process.stdin.write(lines)
+        except OSError:  # asyncssh's, of a channel that is closed
+            raise self._lost() from None
 
     async def read_answer(self) -> list[str]:
         """Return the next answer's words.
