@@ -2,7 +2,17 @@
 
 import ssl
 from ipaddress import ip_address
-from socket import AF_INET6, SOCK_STREAM, AddressFamily, create_server, gaierror, getaddrinfo, socket
+from socket import (
+    AF_INET6,
+    IPPROTO_TCP,
+    SOCK_STREAM,
+    TCP_NODELAY,
+    AddressFamily,
+    create_server,
+    gaierror,
+    getaddrinfo,
+    socket,
+)
 from typing import Final
 
 from provost.config.environment import Environment
@@ -94,17 +104,20 @@ def open_socket(environment: Environment) -> socket:
     """
     family, address = resolve(environment.host)[0]
     try:
-        return create_server(
+        listener = create_server(
             (address, environment.port),
             family=family,
             backlog=_WAITING,
             dualstack_ipv6=family == AF_INET6 and address == "::",
         )
+        # Answers leave at once: asyncio sees to that for sockets that name their protocol, and these do not.
+        listener.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # accepted ones inherit it
     except OSError as error:
         raise ProvostError(
             f"Provost cannot listen on {environment.host}, port {environment.port}: {error.strerror}.",
             code="listening_failed",
         ) from None
+    return listener
 
 
 def name_address(environment: Environment, listener: socket) -> str:
