@@ -10,7 +10,7 @@ import httpx
 import pytest
 from tests.server.conftest import wait_for
 
-from provost.core.operations import OPERATIONS, SETUP
+from provost.core.operations import OPERATIONS
 
 SPEC = {"nodes": ["/prod"], "usernames": ["alice"], "secret_type": "password", "connect_timeout": 1}
 
@@ -19,7 +19,7 @@ def list_routes() -> list[tuple[str, str]]:
     return [
         (operation.method, re.sub(r"{.*?}", "x@y" if "account" in operation.path else "x", operation.path))
         for operation in OPERATIONS
-        if operation is not SETUP
+        if not operation.public
     ] + [("GET", "/runs/x/events"), ("GET", "/runs/x/export"), ("GET", "/audit/export")]
 
 

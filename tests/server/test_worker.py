@@ -185,6 +185,7 @@ def test_stopping_without_patience_interrupts(hosts, start_worker):
 
 def test_a_run_that_fails_ends_no_worker(hosts, start_worker, monkeypatch, caplog):
     """A damaged secret and a fault of Provost's own settle their runs, once; the log shows no foreign text."""
+    from provost.config import logs
     from provost.server.models.secrets import SpecifiedSecret
     from provost.server.services import execution
 
@@ -200,6 +201,7 @@ def test_a_run_that_fails_ends_no_worker(hosts, start_worker, monkeypatch, caplo
 
     monkeypatch.setattr(execution, "stage_jobs", fail)
     faulty, good = queue("bad"), queue("alice")
+    caplog.handler.setFormatter(logs._Text(debug=False))  # as `provost serve` has it
     with caplog.at_level(logging.INFO):
         start_worker(runs=1)
         wait_until(good, "finished")

@@ -15,7 +15,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Operation(Generic[T]):
-    """One thing that can be asked: its function, its route, and what it answers (None: nothing)."""
+    """One thing that can be asked: its function, its route, and what it answers (None: nothing).
+
+    `public`: by anybody, without a token.
+    """
 
     room: str
     name: str
@@ -23,14 +26,17 @@ class Operation(Generic[T]):
     path: str
     result: type[T]
     status: int = 200
+    public: bool = False
 
 
 _made: list[Operation[object]] = []
 
 
-def _operation(room: str, name: str, route: str, result: type[T], status: int = 200) -> Operation[T]:
+def _operation(  # noqa: PLR0913  # a row has as many columns
+    room: str, name: str, route: str, result: type[T], status: int = 200, *, public: bool = False
+) -> Operation[T]:
     method, path = route.split()
-    made = Operation(room, name, method, path, result, status)
+    made = Operation(room, name, method, path, result, status, public)
     _made.append(made)  # type: ignore[arg-type]  # whatever it answers
     return made
 
@@ -38,7 +44,7 @@ def _operation(room: str, name: str, route: str, result: type[T], status: int = 
 _Page = told.PageDocument
 
 WHO: Final = _operation("who", "tell_who", "GET /whoami", told.WhoDocument)
-SETUP: Final = _operation("who", "set_up", "POST /setup", told.NewTokenDocument, 201)
+SETUP: Final = _operation("who", "set_up", "POST /setup", told.NewTokenDocument, 201, public=True)
 
 LIST_KINDS: Final = _operation("kinds", "list_kinds", "GET /kinds", list[told.KindDocument])
 

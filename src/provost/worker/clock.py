@@ -13,7 +13,6 @@ from provost.server.services.clerk import open_clerk
 from provost.server.services.metrics import SCHEDULER_TICK
 from provost.server.services.retention import delete_old
 from provost.server.services.tasks import claim_due, put_right
-from provost.worker.faults import describe_fault
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +44,8 @@ async def keep_time(*, wake: Callable[[], None], retention_days: int) -> None:
                     tidy_at += _HOUR
                     if await clerk.do(delete_old, now=timezone.now(), days=retention_days):
                         tidy_at = time.monotonic()  # there may be more: the rest at the next tick
-            except Exception as error:  # noqa: BLE001  # whatever happens, the clock goes on
-                logger.error("The clock failed, and goes on: %s", describe_fault(error))  # noqa: TRY400  # its text could hold a secret
+            except Exception as error:  # whatever happens, the clock goes on
+                logger.error("The clock failed, and goes on.", exc_info=error)  # noqa: TRY400  # the log leaves its text out
             await asyncio.sleep(_TICK)
 
 

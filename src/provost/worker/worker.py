@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Final
 from provost.core.errors import LeaseLost
 from provost.engine import Event
 from provost.server.models import Run
-from provost.server.services import context
 from provost.server.services.clerk import Clerk, open_clerk
 from provost.server.services.execution import Control, execute
 from provost.server.services.leases import Lease, take_next
 from provost.worker.clock import keep_time
-from provost.worker.faults import describe_fault
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -98,8 +96,8 @@ class Worker:
                             break
                         self._begin(lease, group, clerk)
                     self.beat = time.monotonic()
-                except Exception as error:  # noqa: BLE001  # whatever happens, the worker goes on
-                    logger.error("No run could be taken; trying again. %s", describe_fault(error))  # noqa: TRY400  # its text could hold a secret
+                except Exception as error:  # whatever happens, the worker goes on
+                    logger.error("No run could be taken; trying again.", exc_info=error)  # noqa: TRY400  # the log leaves its text out
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._woken.wait(), _POLL)
             clock.cancel()
@@ -115,15 +113,14 @@ class Worker:
 
     async def _execute(self, lease: Lease, control: Control, clerk: Clerk) -> None:
         """Execute a run. However that ends, the worker goes on."""
-        context.run_id.set(str(lease.run_id))
         logger.info("Run %s: taken, as its holder number %s.", lease.run_id, lease.epoch)
         try:
             run = await clerk.do(Run.objects.get, id=lease.run_id)
             await execute(run=run, control=control, observe=_ignore, lease=lease)
         except LeaseLost as error:
             logger.warning("%s", error.message)
-        except Exception as error:  # noqa: BLE001  # as above
-            logger.error("Run %s could not go on. %s", lease.run_id, describe_fault(error))  # noqa: TRY400  # its text could hold a secret
+        except Exception as error:  # as above
+            logger.error("Run %s could not go on.", lease.run_id, exc_info=error)  # noqa: TRY400  # as above
         else:
             logger.info("Run %s: %s.", run.id, run.state)
         finally:

@@ -16,7 +16,6 @@ from ninja.openapi.schema import OpenAPISchema
 from pydantic import BaseModel, TypeAdapter
 
 import provost
-from provost.core import operations
 from provost.core.documents import ProblemDocument
 from provost.core.errors import NotFound, Refused
 from provost.core.operations import OPERATIONS, Operation
@@ -118,15 +117,14 @@ def build_api() -> NinjaAPI:
 def _add(api: NinjaAPI, operation: Operation[Any]) -> None:
     function = getattr(import_module(f"provost.server.api.{operation.room}"), operation.name)
     summary, _, rest = inspect.cleandoc(function.__doc__).partition("\n")
-    statuses = _PROBLEMS if operation is not operations.SETUP else _PROBLEMS - {401}
     api.default_router.add_api_operation(
         operation.path,
         [operation.method],
         _make_view(operation, function),
-        auth=None if operation is operations.SETUP else Token(),
+        auth=None if operation.public else Token(),
         response={
             operation.status: None if operation.result is type(None) else operation.result,
-            statuses: ProblemDocument,
+            _PROBLEMS - {401} if operation.public else _PROBLEMS: ProblemDocument,
         },
         operation_id=operation.name,
         summary=summary,
@@ -140,7 +138,7 @@ def _make_view(operation: Operation[Any], function: Callable[..., Any]) -> Calla
     own = inspect.signature(function, eval_str=True).parameters
 
     def view(request: HttpRequest, **values: Any) -> HttpResponse:
-        by = request.auth if operation is not operations.SETUP else make_stranger()  # type: ignore[attr-defined]  # ninja's
+        by = make_stranger() if operation.public else request.auth  # type: ignore[attr-defined]  # ninja's
         _check_query(request, values.get("query"))
         for name in values.keys() & _list_parts(operation.path):
             if not values[name].isprintable():

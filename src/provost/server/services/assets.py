@@ -274,15 +274,6 @@ def set_via(*, by: Principal, gateways: Mapping[int, int | None]) -> None:
         Asset.objects.bulk_update(changed, ["via"], batch_size=400)
 
 
-def count_accounts(*, by: Principal, name: str) -> int:
-    """Count the accounts of an asset that hold or held a secret, in the list or not.
-
-    Raises:
-        NotFound: there is no such asset.
-    """
-    return find_asset(by=by, name=name).accounts.count()
-
-
 def remove_asset(*, by: Principal, name: str, version: int | None = None) -> None:
     """Remove an asset with its accounts and their secrets. Records of runs stay; tasks name it no longer.
 

@@ -12,7 +12,6 @@ import yaml
 from provost.core.errors import Refused
 from provost.core.model import Become
 
-_STR: Final = "tag:yaml.org,2002:str"
 _NULL: Final = "tag:yaml.org,2002:null"
 _PLAIN: Final = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "timestamp"))
 

@@ -10,8 +10,6 @@ from django.db.models import DateTimeField, Model, Q, QuerySet
 
 from provost.core.errors import Refused
 
-LONGEST: Final = 1000
-
 M = TypeVar("M", bound=Model)
 Place = tuple[str, ...]
 """The last row of a page, by the fields that the list is ordered by."""

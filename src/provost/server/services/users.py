@@ -161,10 +161,8 @@ def set_up(*, token: str, username: str, password: Password | None, source: str,
         digest = sha256(token.encode()).hexdigest()
         if setup is None or not hmac.compare_digest(setup.digest, digest) or User.objects.exists():
             raise refused
-        by = Principal(
-            "setup", Face.API, (Granted(Role.ADMINISTRATOR, reveal=True),), source=source, request_id=request_id
-        )
         everything = (Granted(Role.ADMINISTRATOR, reveal=True),)
+        by = Principal("setup", Face.API, everything, source=source, request_id=request_id)
         user = _add(by, username, UserFields(password=password, grants=everything))
         setup.delete()
     return user

@@ -6,7 +6,6 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from provost.core.errors import ProvostError
 from provost.core.rights import Right
 from provost.server.services import context, vitals
 from provost.server.services.gauges import render
@@ -34,8 +33,6 @@ def show_metrics(request: HttpRequest) -> HttpResponse:
     if not settings.PUBLIC_METRICS:
         try:
             principal = authenticate(request)
-        except ProvostError:
-            principal = None
         except DatabaseError:
             return tell_database()
         if principal is None:
@@ -43,7 +40,4 @@ def show_metrics(request: HttpRequest) -> HttpResponse:
         context.note_principal(principal.name)
         if not principal.reach(Right.VIEW).everywhere:
             return make_problem(403, "forbidden", "Not allowed", f"{principal.name} may not view everything.")
-    try:
-        return HttpResponse(render(), content_type=CONTENT_TYPE_LATEST)
-    except DatabaseError:
-        return tell_database()
+    return HttpResponse(render(), content_type=CONTENT_TYPE_LATEST)
