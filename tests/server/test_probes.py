@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
-from provost.core.errors import VaultError
 from provost.core.rights import Face, Granted, Principal, Role, make_local
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -192,7 +192,7 @@ async def test_lines_of_a_run_carry_its_id() -> None:
     ("principal", "status"),
     [
         (None, 401),
-        (VaultError("x"), 401),
+        (OperationalError("x"), 503),
         (Principal("carol", Face.API, grants=(Granted(Role.OPERATOR, node="0001"),)), 403),
         (make_local("dave", face=Face.API), 200),
     ],
