@@ -69,6 +69,7 @@ class Page(Swagger):
             title=api.title,
             url=url,
             style=static("ninja/swagger-ui.css"),
+            icon=static("ninja/favicon.svg"),
             bundle=static("ninja/swagger-ui-bundle.js"),
             init=static("ninja/swagger-ui-init.js"),
         )
@@ -82,7 +83,8 @@ class Page(Swagger):
 
 _PAGE: Final = """<!DOCTYPE html>
 <html lang="en">
-<head><meta charset="utf-8"><title>{title}</title><link rel="stylesheet" href="{style}"></head>
+<head><meta charset="utf-8"><title>{title}</title>
+<link rel="stylesheet" href="{style}"><link rel="icon" href="{icon}"></head>
 <body data-csrf-token="" data-api-csrf="">
 <script type="application/json" id="swagger-settings">
 {{"url": "{url}", "layout": "BaseLayout", "deepLinking": true, "validatorUrl": null}}
