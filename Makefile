@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 
 LAB_PACKAGES := openssh-server openssh-client sshpass sudo util-linux
-TEST_PACKAGES := $(LAB_PACKAGES) postgresql shellcheck fish tcsh zsh mksh
+TEST_PACKAGES := $(LAB_PACKAGES) chromium postgresql shellcheck fish tcsh zsh mksh
 
 # Tests wait for hosts and processes more than they work.
 SIDE_BY_SIDE := --numprocesses 3 --dist loadfile
@@ -17,13 +17,13 @@ SIDE_BY_SIDE := --numprocesses 3 --dist loadfile
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.base ## make .venv with Provost in it: .venv/bin/provost
+setup: $(VENV)/.base $(VENV)/.statics ## make .venv with Provost in it: .venv/bin/provost
 
 demo: setup ## five real hosts, the four rows of the table, every credential proven with ssh
 	@scripts/packages $(LAB_PACKAGES)
 	$(AS_ROOT) $(BIN)/python scripts/demo.py
 
-test: $(VENV)/.dev ## every test, against real servers that the suite starts
+test: $(VENV)/.dev $(VENV)/.statics ## every test, against real servers that the suite starts
 	@scripts/packages $(TEST_PACKAGES)
 	@$(AS_ROOT) scripts/busybox >/dev/null
 	$(AS_ROOT) $(BIN)/python -m pytest $(SIDE_BY_SIDE)
@@ -35,7 +35,7 @@ check: $(VENV)/.dev ## format, lint, types, layers, shell
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	shellcheck scripts/packages scripts/busybox .ci/run src/provost/connectors/linux/*.sh
+	shellcheck scripts/packages scripts/busybox scripts/statics .ci/run src/provost/connectors/linux/*.sh
 
 bench: $(VENV)/.bench ## 50 hosts beside a floor and Ansible, with ratios; lists with 100,000 accounts
 	@scripts/packages $(LAB_PACKAGES)
@@ -62,6 +62,16 @@ $(VENV)/bin/python:
 $(VENV)/.base: $(VENV)/bin/python requirements/base.txt pyproject.toml
 	$(PIP) install --require-hashes -r requirements/base.txt
 	$(PIP) install --no-build-isolation --no-deps --editable .
+	@touch $@
+
+node_modules/.package-lock.json: package.json package-lock.json
+	@command -v npm >/dev/null || scripts/packages npm
+	npm ci --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+# The templates say which icons are needed.
+$(VENV)/.statics: node_modules/.package-lock.json scripts/statics $(shell find src/provost/server/templates -name '*.html')
+	scripts/statics
 	@touch $@
 
 $(VENV)/.%: $(VENV)/.base requirements/%.txt

@@ -100,7 +100,7 @@ async def test_headers_are_on_every_response() -> None:
     assert "strict-transport-security" in by_tls
     for headers in (plain, page, by_tls, refused):
         assert headers["x-content-type-options"] == "nosniff"
-        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["referrer-policy"] == "same-origin"
         assert headers["x-frame-options"] == "DENY"
         assert headers["cache-control"] == "no-store"
         assert headers["x-request-id"]

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Final
 
 import uvicorn
+from django.conf import settings
 from django.db import connection, connections
 
 from provost.cli.output import print_line
@@ -20,7 +21,7 @@ from provost.config.environment import Environment
 from provost.config.listening import load_certificate, name_address
 from provost.config.start import check_lost, install, is_there, start
 from provost.core.errors import UsageError
-from provost.server.services import keyring, users, vitals
+from provost.server.services import keyring, signing, users, vitals
 from provost.server.web.gate import Gate
 from provost.worker.worker import Worker
 
@@ -43,6 +44,7 @@ def make_ready() -> None:
     else:
         check_lost()
         install()
+    settings.SECRET_KEY = signing.derive_key("sessions").hex()
 
 
 def run_server(environment: Environment, tls: ssl.SSLContext | None, listener: socket) -> None:

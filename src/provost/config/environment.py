@@ -9,11 +9,13 @@ from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 import dj_database_url
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from provost.core.errors import UsageError
+from provost.core.rights import Role
 
 PREFIX: Final = "PROVOST_"
 _OF_COMMANDS: Final = frozenset({"PROVOST_SERVER", "PROVOST_TOKEN_FILE", "PROVOST_CA_FILE"})
@@ -32,6 +34,14 @@ def _find_home() -> Path:
 
 def _check_url(url: str) -> str:
     if dj_database_url.parse(url).get("ENGINE") not in _ENGINES:
+        raise ValueError
+    return url
+
+
+def _check_issuer(url: str) -> str:
+    parts = urlsplit(url)
+    local = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    if not parts.hostname or parts.scheme not in ({"https", "http"} if local else {"https"}):
         raise ValueError
     return url
 
@@ -74,6 +84,35 @@ class Environment(BaseModel):
     )
     public_metrics: bool = Field(default=False, description="1 or 0: show /metrics to anybody")
     token_longest_days: int = Field(default=365, ge=1, le=3650, description="days, from 1 to 3650")
+    second_factor_roles: Annotated[frozenset[Role], BeforeValidator(_split)] = Field(
+        default=frozenset(), description="roles with commas between: administrator, operator, auditor"
+    )
+    oidc_issuer: Annotated[str, AfterValidator(_check_issuer)] | None = Field(
+        default=None, description="the https:// address of an OpenID provider"
+    )
+    oidc_client_id: str = Field(default="provost", description="the name that the provider knows Provost by")
+    oidc_client_secret_file: AbsolutePath | None = Field(
+        default=None, description="the path of a file that holds the secret which the provider gave"
+    )
+    oidc_name: str = Field(default="OpenID", description="what the button to sign in is called")
+    oidc_claim: str = Field(
+        default="preferred_username", description="the claim that is the username in Provost"
+    )
+
+    def read_oidc_secret(self) -> str:
+        """Return the secret that the OpenID provider gave, or nothing where there is no file of it.
+
+        Raises:
+            UsageError: `settings_refused`, the file cannot be read.
+        """
+        if self.oidc_client_secret_file is None:
+            return ""
+        try:
+            return self.oidc_client_secret_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            raise UsageError(
+                f"{name_variable('oidc_client_secret_file')} cannot be read.", code="settings_refused"
+            ) from None
 
 
 def read_environment(variables: Mapping[str, str] = os.environ) -> Environment:

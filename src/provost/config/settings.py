@@ -1,11 +1,11 @@
 """Django's settings, from the environment (environment.py)."""
 
-from pathlib import Path
 from urllib.parse import quote
 
 import dj_database_url
 
-import provost.server
+from provost.config.console import *  # noqa: F403  # the console's own
+from provost.config.console import CONSOLE_APPS, CONSOLE_MIDDLEWARE
 from provost.config.environment import read_environment
 
 ENVIRONMENT = read_environment()
@@ -37,12 +37,17 @@ else:
         }
     }
 
-INSTALLED_APPS = ["treebeard", "provost.server"]
+INSTALLED_APPS = [
+    # Before the apps whose templates it replaces.
+    "provost.server",
+    "treebeard",
+    *CONSOLE_APPS,
+]
 AUTH_USER_MODEL = "server.User"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"
-# Nothing signs with it yet; Django wants one to be there.
+# A server takes its own from the vault before it serves; commands sign nothing.
 SECRET_KEY = "unused"  # noqa: S105
 LOGGING_CONFIG = None  # logs.py does it, for servers
 
@@ -52,6 +57,7 @@ ALLOWED_HOSTS = [*(ENVIRONMENT.allowed_hosts or ("localhost", "127.0.0.1", "[::1
 MIDDLEWARE = [
     "provost.server.web.statics.StaticMiddleware",
     "provost.server.web.routing.RoutingMiddleware",
+    *CONSOLE_MIDDLEWARE,
 ]
 APPEND_SLASH = False
 # A body is kept in memory: on the disk it could leave a secret. The gate refuses larger ones.
@@ -59,5 +65,3 @@ BODY_LIMIT = FILE_UPLOAD_MAX_MEMORY_SIZE = DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 10
 
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 STATIC_URL = "/static/"
-_static = Path(provost.server.__file__).parent / "static"
-STATIC_ROOT = _static if _static.is_dir() else None

@@ -1,4 +1,4 @@
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
 
 from provost.server.api.routes import api
 from provost.server.web.probes import show_alive, show_metrics, show_ready
@@ -8,6 +8,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("readyz", show_ready),
     path("metrics", show_metrics),
     path("api/v1/", api.urls),
+    path("sign-in/", include("allauth.urls")),
+    path("", include("provost.server.console.urls")),
 ]
 
 handler400 = "provost.server.web.faults.tell_bad_request"

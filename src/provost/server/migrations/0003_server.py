@@ -7,6 +7,9 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+    # These refer to the users made here; without this, their order would not be known.
+    run_before = [(app, "0001_initial") for app in ("account", "mfa", "socialaccount", "usersessions")]
+
     dependencies = [
         ("server", "0002_tasks"),
     ]

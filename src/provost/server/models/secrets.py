@@ -126,3 +126,20 @@ class AuditKey(Held):
     def holder(self) -> str:
         """The audit trail."""
         return "audit"
+
+
+class ConsoleKey(Held):
+    """The one row that holds the key which the console signs with, and encrypts second factors with."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+
+    class Meta:
+        constraints: ClassVar = [models.CheckConstraint(condition=Q(id=1), name="one_console_key")]
+
+    def __str__(self) -> str:
+        return "key of the console"
+
+    @property
+    def holder(self) -> str:
+        """The console."""
+        return "console"

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 
 from provost.core.errors import VaultError
 from provost.core.secrets import Password, Secret
-from provost.server.models.secrets import AuditKey, Held, SpecifiedSecret, TaskSecret
+from provost.server.models.secrets import AuditKey, ConsoleKey, Held, SpecifiedSecret, TaskSecret
 from provost.server.services import keyring
 from provost.vault import cipher
 
@@ -71,20 +71,34 @@ def read_audit_key() -> bytes:
     Raises:
         VaultError: the master key is missing or wrong, or the key does not decrypt.
     """
-    row = AuditKey.objects.first()
+    return _read_key(AuditKey)
+
+
+def read_console_key() -> bytes:
+    """Return the key that the console signs with; it is made when it is first asked for.
+
+    Raises:
+        VaultError: as `read_audit_key`.
+    """
+    return _read_key(ConsoleKey)
+
+
+def _read_key(model: type[AuditKey | ConsoleKey]) -> bytes:
+    row = model.objects.first()
     if row is None:
-        row = AuditKey()
+        row = model()
         with suppress(IntegrityError), transaction.atomic():  # two at once: the first one's is the key
             _hold(row, Password(token_hex(32)))
-        row = AuditKey.objects.get()
-    return _decrypt_audit_key(bytes(row.ciphertext))
+        row = model.objects.get()
+    return _decrypt_key(model, bytes(row.ciphertext))
 
 
 @lru_cache(maxsize=4)
-def _decrypt_audit_key(ciphertext: bytes) -> bytes:
-    secret = decrypt_specified(AuditKey(ciphertext=ciphertext))
+def _decrypt_key(model: type[AuditKey | ConsoleKey], ciphertext: bytes) -> bytes:
+    row = model(ciphertext=ciphertext)
+    secret = decrypt_specified(row)
     if not isinstance(secret, Password):
-        raise VaultError("The key of the audit trail is none.", code="secret_does_not_decrypt")
+        raise VaultError(f"The {row} is none.", code="secret_does_not_decrypt")
     return bytes.fromhex(secret.text)
 
 

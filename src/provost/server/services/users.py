@@ -139,6 +139,11 @@ def make_principal(
     return Principal(user.username, face, grants, limit, user_id=user.id, **where)
 
 
+def is_set_up() -> bool:
+    """Tell whether there is a user: until then, whoever has the setup token makes the first one."""
+    return User.objects.exists()
+
+
 def prepare_setup() -> str | None:
     """Return a new token for making the first administrator, while there is no user; the one before is void."""
     if User.objects.exists():

@@ -1,29 +1,73 @@
-"""What Django answers where no view does, as problem details."""
+"""What Django answers where no view does: a page to a browser, and problem details to everything else."""
+
+from typing import Final
 
 from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.utils.translation import gettext as _
 
+from provost.server.services import context
+from provost.server.web.gate import PROBES
 from provost.server.web.problems import make_problem
 
+_PROGRAMS: Final = "/api/"
 
-def tell_bad_request(_request: HttpRequest, exception: Exception) -> HttpResponse:
+
+def tell_bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer 400."""
     if type(exception).__name__ == "DisallowedHost":
         return make_problem(400, "host_refused", "Refused", "PROVOST_ALLOWED_HOSTS does not name this host.")
+    if is_for_people(request):
+        return make_page(request, 400, "usage", _("The request cannot be used."))
     return make_problem(400, "usage", "Refused", "The request cannot be used.")
 
 
-def tell_forbidden(_request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001  # Django's signature
+def tell_forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001  # Django's signature
     """Answer 403."""
+    if is_for_people(request):
+        return make_page(request, 403, "forbidden", _("You may not do this."))
     return make_problem(403, "forbidden", "Not allowed", "You may not do this.")
 
 
-def tell_not_found(_request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001  # as above
+def tell_forged(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer 403 to a form that did not come from a page of ours, or from one that is too old."""
+    del reason  # it is Django's, and of no use to an operator
+    text = _(
+        "This page was open for too long, or cookies are switched off. Go back, load it anew and try again."
+    )
+    return make_page(request, 403, "form_outdated", text)
+
+
+def tell_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001  # as above
     """Answer 404."""
+    if is_for_people(request):
+        return make_page(request, 404, "not_found", _("There is nothing here."))
     return make_problem(404, "not_found", "Not there", "There is nothing here.")
 
 
-def tell_fault(_request: HttpRequest) -> HttpResponse:
+def tell_fault(request: HttpRequest) -> HttpResponse:
     """Answer 500. What went wrong is in the log, under the request's id."""
+    if is_for_people(request):
+        text = _("Provost met a fault of its own; its log says more.")
+        return make_page(request, 500, "internal_error", text)
     return make_problem(
         500, "internal_error", "Went wrong", "Something unexpected went wrong; the log says more."
     )
+
+
+def is_for_people(request: HttpRequest) -> bool:
+    """Tell whether a request is a browser's, for a page."""
+    path = request.path_info
+    return not path.startswith(_PROGRAMS) and path not in PROBES and request.accepts("text/html")
+
+
+def make_page(request: HttpRequest, status: int, code: str, text: str) -> HttpResponse:
+    """Return the page that says what went wrong; to htmx, the part of a page that does.
+
+    The request's id leads to the same in the log.
+    """
+    current = context.request.get()
+    facts = {"status": status, "code": code, "text": text, "request_id": current.id if current else ""}
+    part = getattr(request, "htmx", False)
+    template = "console/parts/fault.html" if part else "console/fault.html"
+    return HttpResponse(render_to_string(template, facts, None if status == 500 else request), status=status)  # noqa: PLR2004  # no more is asked of what failed

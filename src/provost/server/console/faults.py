@@ -1,0 +1,36 @@
+"""What goes wrong, as a page: what happened, and what to do next."""
+
+import logging
+from typing import Final
+
+from django.db import DatabaseError
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+
+from provost.core.errors import Conflict, Forbidden, NotFound, ProvostError, UsageError, VaultError
+from provost.server.web.faults import make_page
+
+logger = logging.getLogger(__name__)
+
+_STATUSES: Final[tuple[tuple[type[ProvostError], int], ...]] = (
+    (Forbidden, 403),
+    (NotFound, 404),
+    (Conflict, 409),
+    (UsageError, 422),
+    (VaultError, 503),
+    (ProvostError, 500),
+)
+
+
+def tell_error(request: HttpRequest, error: ProvostError | DatabaseError) -> HttpResponse:
+    """Return the page that tells of an error of Provost's own, or of the database's."""
+    if isinstance(error, DatabaseError):
+        logger.error("The database does not answer as it should.", exc_info=error)
+        text = _("The database does not answer as it should, or its disk is full; the server's log says more.")
+        return make_page(request, 503, "database_error", text)
+    return make_page(request, find_status(error), error.code, error.message)
+
+
+def find_status(error: ProvostError) -> int:
+    """Return the HTTP status that an error is told with."""
+    return next(status for kind, status in _STATUSES if isinstance(error, kind))

@@ -1,0 +1,41 @@
+"""The console's pages: each module has those of its noun.
+
+A page's name begins with its place in the menu: asset_edit is one of the assets'.
+"""
+
+from django.urls import URLPattern
+
+from provost.server.console import (
+    accounts,
+    assets,
+    audit,
+    configuration,
+    home,
+    language,
+    push,
+    runs,
+    setup,
+    tasks,
+    tokens,
+    users,
+)
+
+app_name = "console"
+urlpatterns: list[URLPattern] = [
+    pattern
+    for module in (
+        home,
+        setup,
+        language,
+        assets,
+        accounts,
+        push,
+        tasks,
+        runs,
+        audit,
+        users,
+        tokens,
+        configuration,
+    )
+    for pattern in module.urlpatterns
+]

@@ -1,0 +1,98 @@
+"""Who looks at a page: found by the session's cookie, on the console's own pages alone."""
+
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.db import DatabaseError
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.middleware import HtmxDetails
+
+from provost.core.errors import ProvostError
+from provost.core.rights import Face, Principal, Right
+from provost.server.console import faults
+from provost.server.services import context, users
+
+NAMESPACE: Final = "console"
+_FOR_ALL: Final = frozenset({"setup", "language"})
+
+
+class Visit(HttpRequest):
+    """A request for a page, by somebody who has signed in."""
+
+    visitor: Principal
+    htmx: HtmxDetails
+
+
+class VisitorMiddleware:
+    """Lets nobody but users at the console's pages, gives `request.visitor`, and tells errors as pages."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Serve a request."""
+        return self._get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, _view: object, _args: Any, _kwargs: Any
+    ) -> HttpResponseBase | None:
+        """Find out who it is; whoever has not signed in is led to where they can."""
+        match = request.resolver_match
+        if match is None or match.namespace != NAMESPACE or match.url_name in _FOR_ALL:
+            return None
+        if not request.user.is_authenticated:
+            if not users.is_set_up():
+                return _lead(request, reverse("console:setup"))
+            query = urlencode({"next": request.get_full_path()}) if request.method == "GET" else ""
+            return _lead(request, f"{reverse(settings.LOGIN_URL)}?{query}".rstrip("?"))
+        request.visitor = find_visitor(request)  # type: ignore[attr-defined]  # what pages are given
+        return None
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
+        """Tell Provost's own errors, and those of the database, as a page."""
+        match = request.resolver_match
+        if match is None or match.namespace != NAMESPACE:
+            return None
+        if isinstance(error, ProvostError | DatabaseError):
+            return faults.tell_error(request, error)
+        return None
+
+
+def find_visitor(request: HttpRequest) -> Principal:
+    """Return who has signed in, as one who calls services."""
+    current = context.request.get()
+    visitor = users.make_principal(
+        user=request.user,  # type: ignore[arg-type]  # signed in
+        face=Face.CONSOLE,
+        source=current.source if current else "",
+        request_id=current.id if current else "",
+    )
+    context.note_principal(visitor.name)
+    return visitor
+
+
+def describe_visitor(request: HttpRequest) -> dict[str, Any]:
+    """Return what every page knows of who looks at it: `visitor`, and which rights they have somewhere."""
+    visitor: Principal | None = getattr(request, "visitor", None)
+    if visitor is None and getattr(request, "user", None) is not None and request.user.is_authenticated:
+        visitor = find_visitor(request)
+    if visitor is None:
+        return {"visitor": None}
+    match = request.resolver_match
+    return {
+        "visitor": visitor,
+        "place": (match.url_name or "").partition("_")[0].removesuffix("s") if match else "",
+        "may": {str(right): bool(visitor.reach(right)) for right in Right},
+        "everywhere": {str(right): visitor.reach(right).everywhere for right in Right},
+    }
+
+
+def _lead(request: HttpRequest, url: str) -> HttpResponseBase:
+    """Send the browser elsewhere, as a whole where htmx asked for a part of a page."""
+    return HttpResponseClientRedirect(url) if getattr(request, "htmx", False) else redirect(url)

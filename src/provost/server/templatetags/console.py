@@ -1,0 +1,158 @@
+"""What the console's templates are made of: icons, fields, times and badges."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from provost.server.console.forms import Form
+
+register: Final = template.Library()
+
+_ICONS: Final = Path(__file__).parents[1] / "static" / "vendor" / "icons"
+
+_BADGES: Final[dict[str, tuple[Any, str]]] = {
+    "succeeded": (gettext_lazy("succeeded"), "green"),
+    "unchanged": (gettext_lazy("unchanged"), "azure"),
+    "unverified": (gettext_lazy("not verified"), "yellow"),
+    "uncertain": (gettext_lazy("uncertain"), "orange"),
+    "failed": (gettext_lazy("failed"), "red"),
+    "skipped": (gettext_lazy("skipped"), "yellow"),
+    "cancelled": (gettext_lazy("cancelled"), "secondary"),
+    "open": (gettext_lazy("open"), "secondary"),
+    "queued": (gettext_lazy("queued"), "secondary"),
+    "running": (gettext_lazy("running"), "blue"),
+    "finished": (gettext_lazy("finished"), "green"),
+    "interrupted": (gettext_lazy("interrupted"), "orange"),
+    "create": (gettext_lazy("create"), "green"),
+    "adopt": (gettext_lazy("adopt"), "blue"),
+    "restore": (gettext_lazy("restore"), "purple"),
+    "leave": (gettext_lazy("leave as it is"), "secondary"),
+    "pending": (gettext_lazy("pending"), "yellow"),
+    "current": (gettext_lazy("current"), "green"),
+    "retired": (gettext_lazy("retired"), "secondary"),
+    "trusted": (gettext_lazy("trusted"), "green"),
+    "forgotten": (gettext_lazy("no longer trusted"), "secondary"),
+}
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """Return an icon of Tabler's, for the eye alone: words say what it means."""
+    return _read_icon(name)
+
+
+@cache
+def _read_icon(name: str) -> SafeString:
+    text = (_ICONS / f"{name}.svg").read_text(encoding="utf-8")
+    return mark_safe(text.replace("<svg", '<svg aria-hidden="true"', 1))  # noqa: S308  # a file of the package
+
+
+@register.filter
+def word(code: Any) -> Any:
+    """Return the word for a status, a state or a decision."""
+    return _BADGES[str(code)][0] if str(code) in _BADGES else str(code)
+
+
+@register.filter
+def badge(code: Any) -> SafeString:
+    """Return a status, a state or a decision as a badge: a word, with a colour."""
+    text, colour = _BADGES.get(str(code), (str(code), "secondary"))
+    return format_html('<span class="badge bg-{}-lt">{}</span>', colour, text)
+
+
+@register.filter
+def when(instant: datetime | None) -> SafeString:
+    """Return an instant in UTC; the browser shows it by its own clock, and UTC when it is pointed at."""
+    if instant is None:
+        return format_html('<span class="text-secondary">{}</span>', _("never"))
+    utc = instant.astimezone(UTC)
+    return format_html('<time datetime="{}">{}</time>', utc.isoformat(), utc.strftime("%Y-%m-%d %H:%M:%S UTC"))
+
+
+@register.inclusion_tag("console/parts/field.html")
+def field(  # noqa: PLR0913  # as many as a field has
+    form: Form[Any],
+    name: str,
+    label: str,
+    *,
+    kind: str = "text",
+    help: str = "",  # noqa: A002  # what templates call it
+    options: Sequence[tuple[str, Any]] = (),
+    required: bool = False,
+    autocomplete: str = "off",
+    placeholder: str = "",
+    rows: int = 3,
+    least: int | None = None,
+    most: int | None = None,
+) -> dict[str, Any]:
+    """One field of a form with its label, its help and what is wrong with it.
+
+    `kind`: text, number, password, textarea, select, switch, radio, or file. `options` are values with labels.
+    """
+    chosen = form.values.get(name, [])
+    wrong = form.errors.get(name, "")
+    if not wrong:
+        wrong = next((text for place, text in form.errors.items() if place.startswith(f"{name}.")), "")
+    return {
+        "name": name,
+        "id": f"field-{name.replace('.', '-')}",
+        "label": label,
+        "kind": kind,
+        "help": help,
+        "value": "" if kind in {"password", "file"} else "\n".join(chosen),
+        "on": bool(chosen) and chosen[0] not in {"", "off", "false"},
+        "options": [(str(value), text, str(value) in (chosen or [""])) for value, text in options],
+        "required": required,
+        "autocomplete": autocomplete,
+        "placeholder": placeholder,
+        "rows": rows,
+        "least": least,
+        "most": most,
+        "wrong": wrong,
+    }
+
+
+@register.inclusion_tag("console/parts/schema.html")
+def schema_fields(form: Form[Any], schema: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """The fields of a kind's options or parameters, by their JSON schema; `prefix` is where they belong."""
+    needed = schema.get("required", [])
+    fields = []
+    for name, one in schema.get("properties", {}).items():
+        types = [_resolve(part, schema) for part in (one, *one.get("anyOf", []), *one.get("allOf", []))]
+        values: Sequence[Any] = next((part["enum"] for part in types if "enum" in part), [])
+        kinds = {part.get("type") for part in types}
+        kind = "select" if values or "boolean" in kinds else "number" if "integer" in kinds else "text"
+        fields.append(
+            {
+                "name": f"{prefix}.{name}",
+                "label": one.get("title", name),
+                "help": one.get("description", ""),
+                "kind": kind,
+                "options": [("", _("as usual")), *_list_values(values, kinds)] if kind == "select" else [],
+                "required": name in needed,
+                "placeholder": "" if one.get("default") is None else str(one["default"]),
+            }
+        )
+    return {"form": form, "fields": fields}
+
+
+def _resolve(part: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a part of a JSON schema, or the definition that it refers to."""
+    if "$ref" not in part:
+        return part
+    found: Mapping[str, Any] = schema["$defs"][str(part["$ref"]).rpartition("/")[2]]
+    return found
+
+
+def _list_values(values: Sequence[Any], kinds: set[Any]) -> list[tuple[str, Any]]:
+    if "boolean" in kinds:
+        return [("true", _("yes")), ("false", _("no"))]
+    return [(str(value), str(value)) for value in values]

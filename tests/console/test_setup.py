@@ -1,0 +1,39 @@
+"""The first minutes with the console."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+from tests.conftest import Server, run_servers
+from tests.console.conftest import PASSWORD, OpenDesk, find_setup_token
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Server]:
+    """A server that nobody has used yet."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(("PROVOST_", "DJANGO_"))}
+    with run_servers(kept | {"PROVOST_HOME": str(tmp_path / "home")}, tmp_path) as start:
+        yield start()
+
+
+def test_the_printed_token_makes_the_first_administrator(open_desk: OpenDesk, fresh: Server) -> None:
+    """Whoever comes is led to the form; a wrong token is refused beside its field; the right one signs in."""
+    desk = open_desk(fresh.url)
+    page = desk.go("/")
+    expect(page).to_have_url(f"{fresh.url}/setup")
+    desk.look("setup")
+    page.get_by_label("Setup token").fill("wrong")
+    page.get_by_label("Username").fill("ada")
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_label("Password, once more").fill(PASSWORD)
+    page.get_by_role("button", name="Make the administrator").click()
+    expect(page.get_by_text("This setup token is not valid")).to_be_visible()
+    page.get_by_label("Setup token").fill(find_setup_token(fresh))
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_label("Password, once more").fill(PASSWORD)
+    page.get_by_role("button", name="Make the administrator").click()
+    expect(page).to_have_url(f"{fresh.url}/")
+    expect(page.get_by_role("heading", name="Home")).to_be_visible()
+    assert find_setup_token(fresh) not in fresh.log
