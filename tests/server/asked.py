@@ -91,12 +91,12 @@ ASKED: dict[str, Callable[[str, Any], dict[str, Any]]] = {
     "tasks.list_times": lambda *_: {"body": said.ScheduleBody(every="1h")},
     "users.list_users": lambda *_: {},
     "users.add_user": lambda *_: {
-        "body": said.UserBody(username="mallory", password=SecretStr("hush-mallorys"))
+        "body": said.UserBody(username="mallory", password=SecretStr("hush-tall-trees"))
     },
     "users.show_user": lambda *_: {"name": "someone"},
     "users.edit_user": lambda *_: {
         "name": "someone",
-        "body": said.UserPatch(email="a@example.org", password=SecretStr("hush-someones")),
+        "body": said.UserPatch(email="a@example.org", password=SecretStr("hush-tall-trees")),
     },
     "users.remove_user": lambda *_: {"name": "someone"},
     "tokens.list_tokens": lambda *_: {"query": said.TokenQuery()},

@@ -103,7 +103,7 @@ def test_setup_is_written_down(database: object) -> None:
     del database
     token = prepare_setup()
     assert token is not None
-    body = said.SetupBody(setup_token=token, username="anna", password="hush-annas-own")
+    body = said.SetupBody(setup_token=token, username="anna", password="hush-tall-trees")
     made = set_up(Principal("anybody", BY.face, source="192.0.2.1"), body)
     entries = AuditEntry.objects.order_by("number").values_list("who", "action", "subject", "source")
     assert list(entries) == [
@@ -385,7 +385,7 @@ def test_trail_outlives_its_keys(trail: tuple[int, str], master: bool) -> None:
 
     rotate_keys(by=BY, master=master)
     keyring._cached = None
-    held._decrypt_audit_key.cache_clear()
+    held._decrypt_key.cache_clear()
     assert audit.verify(expected=trail).broken is None
     audit.write(by=BY, action="node.add", subject="node /7")
     assert (audit.verify(expected=trail).broken, audit.verify().entries) == (None, 8)

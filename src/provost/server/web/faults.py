@@ -58,7 +58,11 @@ def tell_fault(request: HttpRequest) -> HttpResponse:
 def is_for_people(request: HttpRequest) -> bool:
     """Tell whether a request is a browser's, for a page."""
     path = request.path_info
-    return not path.startswith(_PROGRAMS) and path not in PROBES and request.accepts("text/html")
+    return (
+        not path.startswith(_PROGRAMS)
+        and path not in PROBES
+        and "text/html" in request.headers.get("Accept", "")
+    )
 
 
 def make_page(request: HttpRequest, status: int, code: str, text: str) -> HttpResponse:
