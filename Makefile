@@ -19,7 +19,7 @@ help: ## list the targets
 
 setup: $(VENV)/.base $(VENV)/.statics ## make .venv with Provost in it: .venv/bin/provost
 
-demo: setup ## five real hosts, the four rows of the table, every credential proven with ssh
+demo: setup ## five real hosts, the rows of the table, every credential proven with ssh; then the console
 	@scripts/packages $(LAB_PACKAGES)
 	$(AS_ROOT) $(BIN)/python scripts/demo.py
 

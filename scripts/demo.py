@@ -1,8 +1,10 @@
-"""Five real hosts, a throw-away vault, and the table of the README shown on them.
+"""Five real hosts, a throw-away vault, and the table of the README shown on them; then the console.
 
 Every credential that Provost pushed is proven with the stock OpenSSH client.  Exits with 1 if anything is off.
+With CI=true, or without a terminal, the console is only tried, and all ends at once.
 """
 
+import contextlib
 import json
 import os
 import subprocess
@@ -11,9 +13,11 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+import httpx
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -58,6 +62,7 @@ class Demo:
     """The vault and the hosts, while they last."""
 
     def __init__(self, folder: Path, hosts: Sequence[Host]) -> None:
+        self._folder = folder
         self._environment = {**os.environ, "PROVOST_HOME": str(folder)}
         self._hosts = hosts
         self.wrong: list[str] = []
@@ -88,6 +93,41 @@ class Demo:
             if row.in_list == "yes":
                 self.provost("account", "add", "alice", "--asset", host.name, "--password-stdin", stdin=IN_LIST)
 
+    def open_console(self) -> None:
+        """Serve the console on the demo's vault until Ctrl-C; with nobody in front, only try it."""
+        words = [PROVOST, "serve", "--port", "0"]
+        with (self._folder / "server.log").open("w") as log:
+            server = subprocess.Popen(
+                words,
+                env=self._environment,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
+        try:
+            token, url = read_announcement(server)
+            link = f"{url}/setup#{token}"
+            answer = httpx.get(f"{url}/", follow_redirects=True)
+            self.check(
+                right=answer.status_code == HTTPStatus.OK, what=f"the console answers {answer.status_code}"
+            )
+            if os.environ.get("CI") or not sys.stdin.isatty():
+                console.print(f"\nThe console was up at {url}.")
+                return
+            console.print("\nThe hosts are in the console now. This link makes its first user, once:\n")
+            console.print(f"    {link}\n", soft_wrap=True)
+            console.print(
+                "Choose a password there, then Push: an account to /demo. Ctrl-C ends the console and the hosts."
+            )
+            with contextlib.suppress(KeyboardInterrupt):
+                server.wait()
+        finally:
+            server.terminate()
+            server.wait()
+            if server.stdout:
+                server.stdout.close()
+
     def push(self, username: str, secret_type: str) -> dict[str, dict[str, Any]]:
         """Push one account to the folder and return its records by asset."""
         # One host has no privileged account and is skipped, so the status is 1.
@@ -105,6 +145,17 @@ class Demo:
         if not right:
             self.wrong.append(what)
         return "[green]yes[/green]" if right else "[red]NO[/red]"
+
+
+def read_announcement(server: subprocess.Popen[str]) -> tuple[str, str]:
+    """Return the setup token and the address that a server tells as it starts."""
+    token = ""
+    for line in server.stdout or ():
+        if "token" in line and not token:
+            token = line.split()[-1]
+        if line.startswith("Provost listens on "):
+            return token, line.split()[-1]
+    raise SystemExit(f"provost serve ended with {server.wait()}.")
 
 
 def log_in_with_password(host: Host, username: str, password: str) -> bool:
@@ -187,6 +238,7 @@ def main() -> None:
         demo.prepare()
         show_passwords(demo, hosts)
         show_keys(demo, hosts)
+        demo.open_console()
     if demo.wrong:
         raise SystemExit("Something is off:\n  " + "\n  ".join(demo.wrong))
     console.print("All is as the table says, and the hosts are gone again.")
