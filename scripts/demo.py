@@ -117,9 +117,7 @@ class Demo:
                 return
             console.print("\nThe hosts are in the console now. This link makes its first user, once:\n")
             console.print(f"    {link}\n", soft_wrap=True)
-            console.print(
-                "Choose a password there, then Push: an account to /demo. Ctrl-C ends the console and the hosts."
-            )
+            console.print("Choose a password there, then Push: an account to /demo. Ctrl-C ends it all.")
             with contextlib.suppress(KeyboardInterrupt):
                 server.wait()
         finally:
