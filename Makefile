@@ -6,13 +6,13 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 
 LAB_PACKAGES := openssh-server openssh-client sshpass sudo util-linux
-TEST_PACKAGES := $(LAB_PACKAGES) chromium postgresql shellcheck fish tcsh zsh mksh
+TEST_PACKAGES := $(LAB_PACKAGES) chromium gettext postgresql shellcheck fish tcsh zsh mksh
 
 # Tests wait for hosts and processes more than they work.
 SIDE_BY_SIDE := --numprocesses 3 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench crash docs lock
+.PHONY: help setup demo test check bench crash docs messages lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ crash: $(VENV)/.dev ## kill -9 at every stage boundary and at 100 random moments
 
 docs: $(VENV)/.docs ## the documentation site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+messages: $(VENV)/.dev ## collect what the console says, for its translations
+	@scripts/packages gettext
+	$(BIN)/python scripts/messages.py
 
 lock: ## write requirements/*.txt anew, with hashes
 	for set in base dev docs bench; do uv pip compile --quiet --universal --python-version 3.11 \

@@ -133,8 +133,8 @@ def schema_fields(form: Form[Any], schema: Mapping[str, Any], prefix: str) -> di
         fields.append(
             {
                 "name": f"{prefix}.{name}",
-                "label": one.get("title", name),
-                "help": one.get("description", ""),
+                "label": _(one.get("title") or name),
+                "help": _(text) if (text := one.get("description", "")) else "",
                 "kind": kind,
                 "options": [("", _("as usual")), *_list_values(values, kinds)] if kind == "select" else [],
                 "required": name in needed,
