@@ -97,7 +97,6 @@ MFA_RECOVERY_CODES_SHOW_ONCE = True
 SOCIALACCOUNT_ADAPTER = "provost.server.console.adapters.ProviderAdapter"
 SOCIALACCOUNT_AUTO_SIGNUP = False
 SOCIALACCOUNT_STORE_TOKENS = False
-USERSESSIONS_TRACK_ACTIVITY = True
 SECOND_FACTOR_ROLES = _environment.second_factor_roles
 SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {}
 if _environment.oidc_issuer:
