@@ -28,7 +28,6 @@ CONSOLE_MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "allauth.usersessions.middleware.UserSessionsMiddleware",
     "provost.server.console.visitors.VisitorMiddleware",
 ]
 TEMPLATES: list[dict[str, Any]] = [
