@@ -91,14 +91,16 @@ ASKED: dict[str, Callable[[str, Any], dict[str, Any]]] = {
     "tasks.list_times": lambda *_: {"body": said.ScheduleBody(every="1h")},
     "users.list_users": lambda *_: {},
     "users.add_user": lambda *_: {
-        "body": said.UserBody(username="mallory", password=SecretStr("hush-mallorys"))
+        "body": said.UserBody(username="mallory", password=SecretStr("hush-a-bye-baby"))
     },
     "users.show_user": lambda *_: {"name": "someone"},
     "users.edit_user": lambda *_: {
         "name": "someone",
-        "body": said.UserPatch(email="a@example.org", password=SecretStr("hush-someones")),
+        "body": said.UserPatch(email="a@example.org", password=SecretStr("hush-a-bye-baby")),
     },
     "users.remove_user": lambda *_: {"name": "someone"},
+    "users.remove_factors": lambda *_: {"name": "someone"},
+    "users.end_sessions": lambda *_: {"name": "someone"},
     "tokens.list_tokens": lambda *_: {"query": said.TokenQuery()},
     "tokens.create_token": lambda *_: {"body": said.TokenBody(name="new", days=1)},
     "tokens.revoke_token": lambda *_: {"user": "someone", "name": "ci"},

@@ -106,6 +106,30 @@ def remove(name: _Name, *, as_json: AsJson = False) -> None:
         print_line(f"Removed {name}.")
 
 
+@app.command("remove-factors")
+def remove_factors(name: _Name, *, as_json: AsJson = False) -> None:
+    """Remove a user's second factors with their recovery codes: for who lost them. Their sessions end."""
+    from provost.core.operations import REMOVE_FACTORS
+
+    call(REMOVE_FACTORS, name=name)
+    if as_json:
+        print_json({"removed": {"factors_of": name}})
+    else:
+        print_line(f"Removed the second factors of {name}, who is signed out.")
+
+
+@app.command("end-sessions")
+def end_sessions(name: _Name, *, as_json: AsJson = False) -> None:
+    """End a user's sessions of the console at once. Their tokens stay."""
+    from provost.core.operations import END_SESSIONS
+
+    call(END_SESSIONS, name=name)
+    if as_json:
+        print_json({"ended": {"sessions_of": name}})
+    else:
+        print_line(f"{name} is signed out everywhere.")
+
+
 def _read_password(*, wanted: bool) -> dict[str, Any]:
     from provost.cli.secrets import read_password
 
@@ -153,6 +177,7 @@ def _print_user(user: "UserDocument", *, as_json: bool) -> None:
             ("active", user.active),
             ("grants", say_grants(user.grants) or "none: they may do nothing"),
             ("password", user.has_password),
+            ("second factor", user.has_second_factor),
             ("last login", user.last_login),
         ]
     )

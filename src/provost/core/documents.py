@@ -227,6 +227,7 @@ class UserDocument(Document):
     active: bool
     grants: list[GrantDocument]
     has_password: bool
+    has_second_factor: bool
     last_login: datetime | None
     created: datetime
     version: int

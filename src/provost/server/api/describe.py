@@ -106,6 +106,7 @@ def describe_user(user: User) -> told.UserDocument:
         active=user.is_active,
         grants=[describe_grant(grant) for grant in user.grants.all()],
         has_password=user.has_usable_password(),
+        has_second_factor=user.has_second_factor,
         last_login=user.last_login,
         created=user.created,
         version=user.version,

@@ -44,6 +44,16 @@ def remove_user(by: Principal, name: str, version: int | None = None) -> None:
     users.remove_user(by=by, username=name, version=version)
 
 
+def remove_factors(by: Principal, name: str) -> None:
+    """Remove a user's second factors with their recovery codes: for who lost them. Their sessions end."""
+    users.remove_factors(by=by, username=name)
+
+
+def end_sessions(by: Principal, name: str) -> None:
+    """End a user's sessions of the console at once. Their tokens stay."""
+    users.end_sessions(by=by, username=name)
+
+
 def read_password(given: SecretStr | None) -> Password | None:
     """Return a password that was given."""
     return None if given is None else Password(given.get_secret_value())

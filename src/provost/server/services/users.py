@@ -7,20 +7,23 @@ from hashlib import sha256
 from secrets import token_urlsafe
 from typing import Any, Final
 
+from allauth.mfa.models import Authenticator
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
+from django.db.models import Prefetch
 
 from provost.core.errors import Conflict, Forbidden, Refused
 from provost.core.rights import Face, Granted, Principal, Right, Role
 from provost.core.secrets import Password
 from provost.server.models import Grant, Setup, User
-from provost.server.services import audit
+from provost.server.services import audit, sign_in
 from provost.server.services.names import check_name, check_version, describe_missing
 from provost.server.services.nodes import find_node
 
 _LONGEST: Final = 150
+_FACTORS: Final = Prefetch("authenticator_set", Authenticator.objects.only("user_id", "type"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,41 @@ def remove_user(*, by: Principal, username: str, version: int | None = None) -> 
         audit.write(by=by, action="user.remove", subject=f"user {username}")
 
 
+def remove_factors(*, by: Principal, username: str) -> None:
+    """Remove another's second factors with their recovery codes, and end their sessions: for who lost them.
+
+    Raises:
+        NotFound: there is no such user.
+        Refused: `own_factors`, they are the caller's own.
+        Forbidden: the caller may not administer everything.
+    """
+    by.require_everywhere(Right.ADMINISTER, what="manage users")
+    with transaction.atomic():
+        user = find_user(by=by, username=username, lock=True)
+        if user.id == by.user_id:
+            raise Refused(
+                "One's own second factors are removed in the console, which asks for the password first.",
+                code="own_factors",
+            )
+        types = sign_in.drop_factors(user)
+        sign_in.drop_sessions(user)
+        audit.write(by=by, action="user.remove_factors", subject=f"user {user}", details={"factors": types})
+
+
+def end_sessions(*, by: Principal, username: str) -> None:
+    """End a user's sessions of the console at once. Their tokens stay.
+
+    Raises:
+        NotFound: there is no such user.
+        Forbidden: the caller may not administer everything.
+    """
+    by.require_everywhere(Right.ADMINISTER, what="manage users")
+    with transaction.atomic():
+        user = find_user(by=by, username=username, lock=True)
+        ended = sign_in.drop_sessions(user)
+        audit.write(by=by, action="user.end_sessions", subject=f"user {user}", details={"sessions": ended})
+
+
 def find_user(*, by: Principal, username: str, lock: bool = False) -> User:
     """Return a user: any for who administers everything, else the caller alone.
 
@@ -122,7 +160,7 @@ def find_user(*, by: Principal, username: str, lock: bool = False) -> User:
 
 def list_users(*, by: Principal) -> list[User]:
     """List users by name: all for who administers everything, else the caller alone."""
-    users = User.objects.prefetch_related("grants__node")
+    users = User.objects.prefetch_related("grants__node", _FACTORS)
     if not by.reach(Right.ADMINISTER).everywhere:
         users = users.filter(id=by.user_id or 0)
     return list(users)
@@ -186,6 +224,8 @@ def _fill(user: User, fields: UserFields) -> dict[str, Any]:
     if fields.active is not None and fields.active != user.is_active:
         changes["active"] = [user.is_active, fields.active]
         user.is_active = fields.active
+        if not user.is_active and user.id is not None:
+            sign_in.drop_sessions(user)
     if fields.password is not None:
         try:
             validate_password(fields.password.text, user)
