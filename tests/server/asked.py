@@ -55,6 +55,10 @@ ASKED: dict[str, Callable[[str, Any], dict[str, Any]]] = {
         "body": said.AccountBody(username="carol", asset=f"{place}1", secret=hush())
     },
     "accounts.list_history": lambda place, _: {"account": f"{place}-alice@{place}1"},
+    "accounts.list_activity": lambda place, _: {
+        "account": f"{place}-alice@{place}1",
+        "query": said.PageQuery(),
+    },
     "accounts.reveal": lambda place, _: {"account": f"{place}-alice@{place}1", "body": said.RevealBody()},
     "accounts.show_account": lambda place, _: {"account": f"{place}-alice@{place}1"},
     "accounts.edit_account": lambda place, _: {
@@ -106,5 +110,7 @@ ASKED: dict[str, Callable[[str, Any], dict[str, Any]]] = {
     "tokens.revoke_token": lambda *_: {"user": "someone", "name": "ci"},
     "audit.list_entries": lambda *_: {"query": said.AuditQuery()},
     "audit.verify": lambda *_: {"query": said.ProofQuery()},
+    "settings.show_settings": lambda *_: {},
+    "settings.list_findings": lambda *_: {},
     "keys.rotate": lambda *_: {"body": said.KeyRotationBody()},
 }

@@ -66,9 +66,12 @@ ADD_ACCOUNT: Final = _operation("accounts", "add_account", "POST /accounts", tol
 LIST_HISTORY: Final = _operation(
     "accounts", "list_history", "GET /accounts/{path:account}/history", told.HistoryDocument
 )
+LIST_ACTIVITY: Final = _operation(
+    "accounts", "list_activity", "GET /accounts/{path:account}/activity", _Page[told.ActivityDocument]
+)
 REVEAL: Final = _operation("accounts", "reveal", "POST /accounts/{path:account}/reveal", told.RevealedDocument)
 SHOW_ACCOUNT: Final = _operation(
-    "accounts", "show_account", "GET /accounts/{path:account}", told.AccountDocument
+    "accounts", "show_account", "GET /accounts/{path:account}", told.AccountDetailDocument
 )
 EDIT_ACCOUNT: Final = _operation(
     "accounts", "edit_account", "PATCH /accounts/{path:account}", told.AccountDocument
@@ -105,6 +108,10 @@ REVOKE_TOKEN: Final = _operation("tokens", "revoke_token", "DELETE /tokens/{user
 
 LIST_AUDIT: Final = _operation("audit", "list_entries", "GET /audit", _Page[told.AuditDocument])
 VERIFY_AUDIT: Final = _operation("audit", "verify", "GET /audit/proof", told.ProofDocument)
+SHOW_SETTINGS: Final = _operation("settings", "show_settings", "GET /settings", told.SettingsDocument)
+LIST_FINDINGS: Final = _operation(
+    "settings", "list_findings", "GET /settings/findings", list[told.FindingDocument]
+)
 ROTATE_KEYS: Final = _operation("keys", "rotate", "POST /keys/rotate", told.RotationDocument)
 
 OPERATIONS: Final = tuple(_made)
