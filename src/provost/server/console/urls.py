@@ -13,6 +13,7 @@ from provost.server.console import (
     home,
     language,
     push,
+    reveal,
     runs,
     setup,
     tasks,
@@ -28,6 +29,7 @@ urlpatterns: list[URLPattern] = [
         setup,
         language,
         assets,
+        reveal,  # before the accounts, whose names may hold a slash
         accounts,
         push,
         tasks,
