@@ -249,6 +249,16 @@ class UserDocument(Document):
     version: int
 
 
+class SessionDocument(Document):
+    """A browser that a user is signed in with; `browser` is what it says of itself."""
+
+    id: int
+    source: str
+    browser: str
+    started: datetime
+    last_seen: datetime
+
+
 class TokenDocument(Document):
     """A program's way in, on behalf of a user; `rights` are those of the user's that it may use."""
 

@@ -101,7 +101,13 @@ SHOW_USER: Final = _operation("users", "show_user", "GET /users/{name}", told.Us
 EDIT_USER: Final = _operation("users", "edit_user", "PATCH /users/{name}", told.UserDocument)
 REMOVE_USER: Final = _operation("users", "remove_user", "DELETE /users/{name}", type(None), 204)
 REMOVE_FACTORS: Final = _operation("users", "remove_factors", "DELETE /users/{name}/factors", type(None), 204)
+LIST_SESSIONS: Final = _operation(
+    "users", "list_sessions", "GET /users/{name}/sessions", list[told.SessionDocument]
+)
 END_SESSIONS: Final = _operation("users", "end_sessions", "DELETE /users/{name}/sessions", type(None), 204)
+END_SESSION: Final = _operation(
+    "users", "end_session", "DELETE /users/{name}/sessions/{session}", type(None), 204
+)
 LIST_TOKENS: Final = _operation("tokens", "list_tokens", "GET /tokens", list[told.TokenDocument])
 CREATE_TOKEN: Final = _operation("tokens", "create_token", "POST /tokens", told.NewTokenDocument, 201)
 REVOKE_TOKEN: Final = _operation("tokens", "revoke_token", "DELETE /tokens/{user}/{name}", type(None), 204)

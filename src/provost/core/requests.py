@@ -238,6 +238,12 @@ class UserPatch(Said):
     grants: tuple[GrantBody, ...] | None = Field(None, max_length=1000)
 
 
+class SessionQuery(Said):
+    """Which sessions end: all but the one to `keep`."""
+
+    keep: int | None = Field(None, ge=1, le=2**62)
+
+
 class TokenBody(Said):
     """A new token of a user (null: the caller's), with some of their rights (null: all), for some days."""
 

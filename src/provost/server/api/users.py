@@ -2,11 +2,11 @@ from collections.abc import Sequence
 
 from pydantic import SecretStr
 
-from provost.core.documents import UserDocument
-from provost.core.requests import GrantBody, UserBody, UserPatch
+from provost.core.documents import SessionDocument, UserDocument
+from provost.core.requests import GrantBody, SessionQuery, UserBody, UserPatch
 from provost.core.rights import Granted, Principal
 from provost.core.secrets import Password
-from provost.server.api.describe import describe_user
+from provost.server.api.describe import describe_session, describe_user
 from provost.server.services import users
 
 
@@ -49,9 +49,19 @@ def remove_factors(by: Principal, name: str) -> None:
     users.remove_factors(by=by, username=name)
 
 
-def end_sessions(by: Principal, name: str) -> None:
+def list_sessions(by: Principal, name: str) -> list[SessionDocument]:
+    """List a user's sessions of the console, the newest first."""
+    return [describe_session(one) for one in users.list_sessions(by=by, username=name)]
+
+
+def end_sessions(by: Principal, name: str, query: SessionQuery) -> None:
     """End a user's sessions of the console at once. Their tokens stay."""
-    users.end_sessions(by=by, username=name)
+    users.end_sessions(by=by, username=name, keep=query.keep)
+
+
+def end_session(by: Principal, name: str, session: str) -> None:
+    """End one of a user's sessions of the console at once."""
+    users.end_sessions(by=by, username=name, only=int(session) if session.isdecimal() else 0)
 
 
 def read_password(given: SecretStr | None) -> Password | None:

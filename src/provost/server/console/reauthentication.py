@@ -11,6 +11,7 @@ from allauth.account.adapter import get_adapter
 from allauth.account.internal.flows.login import get_authentication_records
 from allauth.account.internal.flows.reauthentication import reauthenticate_by_password
 from allauth.core import ratelimit
+from allauth.core.internal.httpkit import authenticated_user
 from allauth.mfa.app_settings import FORMS
 from allauth.mfa.base.forms import ReauthenticateForm
 from allauth.mfa.models import Authenticator
@@ -32,11 +33,11 @@ _EXHAUSTED: Final = frozenset({"too_many_login_attempts", "rate_limited"})
 
 def ask(user: AbstractBaseUser | AnonymousUser) -> Means:
     """Return what `confirm` wants of a user: the password; without one, a code; else that they sign in anew."""
-    if isinstance(user, AbstractBaseUser) and user.has_usable_password():
+    if isinstance(user, AnonymousUser):
+        return "sign_in"
+    if user.has_usable_password():
         return "password"
-    if is_mfa_enabled(user, [Authenticator.Type.TOTP]):
-        return "code"
-    return "sign_in"
+    return "code" if is_mfa_enabled(user, [Authenticator.Type.TOTP]) else "sign_in"
 
 
 def confirm(request: Visit, password: str) -> None:
@@ -73,7 +74,7 @@ def has_just_signed_in(request: HttpRequest) -> bool:
 
 def _confirm_password(request: Visit, password: str) -> None:
     try:
-        accepted = get_adapter().reauthenticate(request.user, password)
+        accepted = get_adapter().reauthenticate(authenticated_user(request), password)
     except ValidationError:
         raise _tell_exhausted() from None
     if not accepted:

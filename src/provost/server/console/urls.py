@@ -15,6 +15,7 @@ from provost.server.console import (
     push,
     reveal,
     runs,
+    sessions,
     setup,
     tasks,
     tokens,
@@ -28,6 +29,7 @@ urlpatterns: list[URLPattern] = [
         home,
         setup,
         language,
+        sessions,
         assets,
         reveal,  # before the accounts, whose names may hold a slash
         accounts,

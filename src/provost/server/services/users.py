@@ -8,13 +8,14 @@ from secrets import token_urlsafe
 from typing import Any, Final
 
 from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
 from django.db.models import Prefetch
 
-from provost.core.errors import Conflict, Forbidden, Refused
+from provost.core.errors import Conflict, Forbidden, NotFound, Refused
 from provost.core.rights import Face, Granted, Principal, Right, Role
 from provost.core.secrets import Password
 from provost.server.models import Grant, Setup, User
@@ -74,8 +75,7 @@ def edit_user(*, by: Principal, username: str, fields: UserFields, version: int 
         Conflict: nobody would be left to administer; or it is not the `version` that was seen.
         Forbidden: the caller may not administer everything.
     """
-    own = username == by.name and by.user_id is not None and not by.token
-    if not own or fields.active is not None or fields.grants is not None:
+    if not _is_own(by, username) or fields.active is not None or fields.grants is not None:
         by.require_everywhere(Right.ADMINISTER, what="manage users")
     with transaction.atomic():
         administered = _lock_administrators()
@@ -129,17 +129,32 @@ def remove_factors(*, by: Principal, username: str) -> None:
         audit.write(by=by, action="user.remove_factors", subject=f"user {user}", details={"factors": types})
 
 
-def end_sessions(*, by: Principal, username: str) -> None:
-    """End a user's sessions of the console at once. Their tokens stay.
+def list_sessions(*, by: Principal, username: str) -> list[UserSession]:
+    """List the sessions of a user, the newest first: their own for everybody, but not for a token of theirs.
 
     Raises:
         NotFound: there is no such user.
         Forbidden: the caller may not administer everything.
     """
-    by.require_everywhere(Right.ADMINISTER, what="manage users")
+    if not _is_own(by, username):
+        by.require_everywhere(Right.ADMINISTER, what="manage users")
+    return sign_in.list_sessions(find_user(by=by, username=username))
+
+
+def end_sessions(*, by: Principal, username: str, only: int | None = None, keep: int | None = None) -> None:
+    """End sessions of a user at once, all or `only` one, but not the one to `keep`. Their tokens stay.
+
+    Raises:
+        NotFound: there is no such user, or no such session of theirs.
+        Forbidden: the caller may not administer everything, and they are not the caller's own.
+    """
+    if not _is_own(by, username):
+        by.require_everywhere(Right.ADMINISTER, what="manage users")
     with transaction.atomic():
         user = find_user(by=by, username=username, lock=True)
-        ended = sign_in.drop_sessions(user)
+        ended = sign_in.drop_sessions(user, only=only, keep=keep)
+        if only is not None and not ended:
+            raise NotFound(f"{user} has no such session.", code="session_not_found")
         audit.write(by=by, action="user.end_sessions", subject=f"user {user}", details={"sessions": ended})
 
 
@@ -211,6 +226,11 @@ def set_up(*, token: str, username: str, password: Password | None, source: str,
     return user
 
 
+def _is_own(by: Principal, username: str) -> bool:
+    """Tell whether somebody who signed in, and not a token of theirs, asks about themselves."""
+    return username == by.name and by.user_id is not None and not by.token
+
+
 def _fill(user: User, fields: UserFields) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     if fields.email is not None and fields.email != user.email:
@@ -232,6 +252,8 @@ def _fill(user: User, fields: UserFields) -> dict[str, Any]:
         except ValidationError as error:
             raise Refused(" ".join(error.messages), code="password_refused") from None
         user.set_password(fields.password.text)
+        if user.id is not None:
+            sign_in.drop_sessions(user)
         changes["password"] = "changed"  # noqa: S105  # that it was, not what it is
     return changes
 
