@@ -55,6 +55,10 @@ ASKED: dict[str, Callable[[str, Any], dict[str, Any]]] = {
         "body": said.AccountBody(username="carol", asset=f"{place}1", secret=hush())
     },
     "accounts.list_history": lambda place, _: {"account": f"{place}-alice@{place}1"},
+    "accounts.list_activity": lambda place, _: {
+        "account": f"{place}-alice@{place}1",
+        "query": said.PageQuery(),
+    },
     "accounts.reveal": lambda place, _: {"account": f"{place}-alice@{place}1", "body": said.RevealBody()},
     "accounts.show_account": lambda place, _: {"account": f"{place}-alice@{place}1"},
     "accounts.edit_account": lambda place, _: {
@@ -91,18 +95,24 @@ ASKED: dict[str, Callable[[str, Any], dict[str, Any]]] = {
     "tasks.list_times": lambda *_: {"body": said.ScheduleBody(every="1h")},
     "users.list_users": lambda *_: {},
     "users.add_user": lambda *_: {
-        "body": said.UserBody(username="mallory", password=SecretStr("hush-tall-trees"))
+        "body": said.UserBody(username="mallory", password=SecretStr("hush-a-bye-baby"))
     },
     "users.show_user": lambda *_: {"name": "someone"},
     "users.edit_user": lambda *_: {
         "name": "someone",
-        "body": said.UserPatch(email="a@example.org", password=SecretStr("hush-tall-trees")),
+        "body": said.UserPatch(email="a@example.org", password=SecretStr("hush-a-bye-baby")),
     },
     "users.remove_user": lambda *_: {"name": "someone"},
+    "users.remove_factors": lambda *_: {"name": "someone"},
+    "users.list_sessions": lambda *_: {"name": "someone"},
+    "users.end_sessions": lambda *_: {"name": "someone", "query": said.SessionQuery()},
+    "users.end_session": lambda *_: {"name": "someone", "session": "1"},
     "tokens.list_tokens": lambda *_: {"query": said.TokenQuery()},
     "tokens.create_token": lambda *_: {"body": said.TokenBody(name="new", days=1)},
     "tokens.revoke_token": lambda *_: {"user": "someone", "name": "ci"},
     "audit.list_entries": lambda *_: {"query": said.AuditQuery()},
     "audit.verify": lambda *_: {"query": said.ProofQuery()},
+    "settings.show_settings": lambda *_: {},
+    "settings.list_findings": lambda *_: {},
     "keys.rotate": lambda *_: {"body": said.KeyRotationBody()},
 }

@@ -18,7 +18,7 @@ QUESTIONS = {
     ("runs", "list_runs", RunQuery()): (3, 3),
     ("tasks", "list_tasks", TaskQuery()): (2, 4),
     ("nodes", "list_nodes", None): (1, 1),
-    ("users", "list_users", None): (2, 1),
+    ("users", "list_users", None): (3, 1),
     ("audit", "list_entries", AuditQuery()): (1, None),
 }
 

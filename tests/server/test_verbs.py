@@ -105,6 +105,8 @@ def test_users_and_their_grants(ready: Provost) -> None:
         False,
     )
     assert read(ready, "user", "edit", "bob", "--no-grants")["user"]["grants"] == []
+    assert "second factors of bob" in ready("user", "remove-factors", "bob").stdout
+    assert read(ready, "user", "end-sessions", "bob") == {"ended": {"sessions_of": "bob"}}
     assert ready("user", "remove", "bob").stdout == "Removed bob.\n"
     assert [one["username"] for one in read(ready, "user", "list")["users"]] == ["ann"]
     assert "ann" in ready("user", "list").stdout

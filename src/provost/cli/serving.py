@@ -53,9 +53,11 @@ def run_server(environment: Environment, tls: ssl.SSLContext | None, listener: s
     connections.close_all()
 
     def announce() -> None:
+        url = name_address(environment, listener)
         if setup:
             print_line(f"There is no user yet. The token to make the first one, told this once: {setup}")
-        url = name_address(environment, listener)
+            # A fragment is not sent, so no log has it.
+            print_line(f"Or open this in a browser: {url}/setup#{setup}")
         logger.info("Listening on %s", url)
         print_line(f"Provost listens on {url}")
         sys.stdout.flush()

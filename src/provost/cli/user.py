@@ -106,6 +106,57 @@ def remove(name: _Name, *, as_json: AsJson = False) -> None:
         print_line(f"Removed {name}.")
 
 
+@app.command("remove-factors")
+def remove_factors(name: _Name, *, as_json: AsJson = False) -> None:
+    """Remove a user's second factors with their recovery codes: for who lost them. Their sessions end."""
+    from provost.core.operations import REMOVE_FACTORS
+
+    call(REMOVE_FACTORS, name=name)
+    if as_json:
+        print_json({"removed": {"factors_of": name}})
+    else:
+        print_line(f"Removed the second factors of {name}, who is signed out.")
+
+
+@app.command()
+def sessions(name: _Name, *, as_json: AsJson = False) -> None:
+    """List a user's sessions of the console: where they are signed in."""
+    from provost.core.operations import LIST_SESSIONS
+
+    found = call(LIST_SESSIONS, name=name)
+    if as_json:
+        print_json({"sessions": found})
+        return
+    print_table(
+        ["session", "from", "browser", "since", "last seen"],
+        [[one.id, one.source, one.browser, one.started, one.last_seen] for one in found],
+        f"{name} is signed in nowhere.",
+    )
+
+
+@app.command("end-sessions")
+def end_sessions(
+    name: _Name,
+    *,
+    session: Annotated[
+        int | None, typer.Option(help="This one alone, by its number.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """End a user's sessions of the console at once, or one of them. Their tokens stay."""
+    from provost.core.operations import END_SESSION, END_SESSIONS
+    from provost.core.requests import SessionQuery
+
+    if session is None:
+        call(END_SESSIONS, name=name, query=SessionQuery())
+    else:
+        call(END_SESSION, name=name, session=str(session))
+    if as_json:
+        print_json({"ended": {"sessions_of": name}})
+    else:
+        print_line(f"{name} is signed out everywhere." if session is None else f"Session {session} has ended.")
+
+
 def _read_password(*, wanted: bool) -> dict[str, Any]:
     from provost.cli.secrets import read_password
 
@@ -153,6 +204,7 @@ def _print_user(user: "UserDocument", *, as_json: bool) -> None:
             ("active", user.active),
             ("grants", say_grants(user.grants) or "none: they may do nothing"),
             ("password", user.has_password),
+            ("second factor", user.has_second_factor),
             ("last login", user.last_login),
         ]
     )

@@ -21,7 +21,7 @@ CONSOLE_APPS = [
     "allauth.usersessions",
 ]
 CONSOLE_MIDDLEWARE = [
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "provost.server.web.sessions.SealedSessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -52,6 +52,7 @@ LANGUAGE_COOKIE_HTTPONLY = True
 LANGUAGE_COOKIE_SAMESITE = "Lax"
 
 # The gate marks every cookie Secure where the browser came by TLS.
+SESSION_ENGINE = "provost.server.web.sessions"
 SESSION_COOKIE_NAME = "provost_session"
 SESSION_COOKIE_AGE = 12 * 60 * 60
 SESSION_COOKIE_SAMESITE = "Lax"  # a provider of sign-ins sends the browser back from another site
@@ -67,7 +68,7 @@ CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
         "LOCATION": "server_cache",
-        # More than anybody fills within a limit's time: what is culled is forgotten.
+        # Beyond this, entries are dropped whether or not they are over: nobody is to wash a count away.
         "OPTIONS": {"MAX_ENTRIES": 100_000},
     },
 }
@@ -92,15 +93,26 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_REDIRECT_URL = "/sign-in/login/"
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
+ACCOUNT_EMAIL_NOTIFICATIONS = False
 MFA_ADAPTER = "provost.server.console.adapters.MfaAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = "Provost"
 MFA_TOTP_TOLERANCE = 1
 MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_FORMS = {
+    "authenticate": "provost.server.console.factors.CodeForm",
+    "reauthenticate": "provost.server.console.factors.CodeAgainForm",
+    "activate_totp": "provost.server.console.factors.FirstCodeForm",
+    "authenticate_webauthn": "provost.server.console.factors.KeyForm",
+    "reauthenticate_webauthn": "provost.server.console.factors.KeyAgainForm",
+    "login_webauthn": "provost.server.console.factors.PasskeyForm",
+}
 SOCIALACCOUNT_ADAPTER = "provost.server.console.adapters.ProviderAdapter"
 SOCIALACCOUNT_AUTO_SIGNUP = False
 SOCIALACCOUNT_STORE_TOKENS = False
+OIDC_CLAIM = _environment.oidc_claim
+OIDC_NAME = _environment.oidc_name if _environment.oidc_issuer else ""
 SECOND_FACTOR_ROLES = _environment.second_factor_roles
 SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {}
 if _environment.oidc_issuer:

@@ -4,12 +4,12 @@ docs/configuration.md has the same table, which a test checks.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import dj_database_url
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -44,6 +44,26 @@ def _check_issuer(url: str) -> str:
     if not parts.hostname or parts.scheme not in ({"https", "http"} if local else {"https"}):
         raise ValueError
     return url
+
+
+def _hide_secrets(url: str) -> str:
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    return urlunsplit(
+        parts._replace(
+            netloc=f"{user.partition(':')[0]}{':***' if ':' in user else ''}{at}{host}",
+            query="***" if parts.query else "",
+        )
+    )
+
+
+def _tell(value: Any) -> str | None:
+    """Return a value as it is written in the environment; None: there is none."""
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, tuple | frozenset):
+        return ",".join(sorted(map(str, value))) or None
+    return None if value is None else str(value)
 
 
 AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
@@ -98,6 +118,16 @@ class Environment(BaseModel):
     oidc_claim: str = Field(
         default="preferred_username", description="the claim that is the username in Provost"
     )
+
+    def describe(self) -> Iterator[tuple[str, str, str | None, bool]]:
+        """Yield of each setting its variable, what it is, the value in force, and whether it was given.
+
+        Values hold no secret: of the database's URL, neither the password nor its parameters are told.
+        """
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            told = _hide_secrets(value) if name == "database_url" and value else _tell(value)
+            yield name_variable(name), field.description or "", told, name in self.model_fields_set
 
     def read_oidc_secret(self) -> str:
         """Return the secret that the OpenID provider gave, or nothing where there is no file of it.

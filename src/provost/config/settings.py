@@ -17,6 +17,9 @@ KNOWN_HOSTS = ENVIRONMENT.known_hosts
 PUBLIC_METRICS = ENVIRONMENT.public_metrics
 TOKEN_LONGEST_DAYS = ENVIRONMENT.token_longest_days
 
+# What looks the settings over, by its place: the server knows nothing of this room.
+SETTINGS_EXAMINER = "provost.config.advice.examine_settings"
+
 DATABASE_FILE = None if ENVIRONMENT.database_url else HOME / "provost.sqlite3"
 if ENVIRONMENT.database_url:
     DATABASES = {

@@ -4,7 +4,7 @@
 """
 
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -114,6 +114,12 @@ class AccountDocument(Document):
     secrets: list[SecretDocument]
 
 
+class AccountDetailDocument(AccountDocument):
+    """An account, with those of the caller's `rights` that extend to it."""
+
+    rights: list[Right]
+
+
 class HistoryDocument(Document):
     """Every secret that an account has or had, the newest first."""
 
@@ -163,6 +169,16 @@ class RecordDocument(Document):
     message: str
     seconds: float
     actor: str
+
+
+class ActivityDocument(RecordDocument):
+    """What a run did, or would have done, about an account; `at` is null until it is settled."""
+
+    run: UUID
+    action: str
+    dry_run: bool
+    created: datetime
+    at: datetime | None
 
 
 class RunDetailDocument(RunDocument):
@@ -227,9 +243,20 @@ class UserDocument(Document):
     active: bool
     grants: list[GrantDocument]
     has_password: bool
+    has_second_factor: bool
     last_login: datetime | None
     created: datetime
     version: int
+
+
+class SessionDocument(Document):
+    """A browser that a user is signed in with; `browser` is what it says of itself."""
+
+    id: int
+    source: str
+    browser: str
+    started: datetime
+    last_seen: datetime
 
 
 class TokenDocument(Document):
@@ -289,6 +316,46 @@ class RotationDocument(Document):
     secrets: int
     data_key: int
     master_key: int
+
+
+class SettingDocument(Document):
+    """A setting: its variable, what it says, and the value in force, but for passwords (null: none).
+
+    `given`: it was set, and is not as usual.
+    """
+
+    variable: str
+    meaning: str
+    value: str | None
+    given: bool
+
+
+class VaultDocument(Document):
+    """The keys in use, by their ids; those of the vault that cannot be opened are null."""
+
+    master_key_file: str
+    master_key: int | None
+    data_key: int | None
+    created: datetime | None
+    rotated: datetime | None
+
+
+class SettingsDocument(Document):
+    """The configuration in force. It is changed in the environment of the server, and read when it starts."""
+
+    version: str
+    database: str
+    settings: list[SettingDocument]
+    vault: VaultDocument
+
+
+class FindingDocument(Document):
+    """Something that the check-up found: how bad it is, what it is, and what to do (empty: nothing)."""
+
+    level: Literal["ok", "warning", "problem"]
+    code: str
+    message: str
+    advice: str
 
 
 class AuditDocument(Document):

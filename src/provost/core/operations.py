@@ -66,9 +66,12 @@ ADD_ACCOUNT: Final = _operation("accounts", "add_account", "POST /accounts", tol
 LIST_HISTORY: Final = _operation(
     "accounts", "list_history", "GET /accounts/{path:account}/history", told.HistoryDocument
 )
+LIST_ACTIVITY: Final = _operation(
+    "accounts", "list_activity", "GET /accounts/{path:account}/activity", _Page[told.ActivityDocument]
+)
 REVEAL: Final = _operation("accounts", "reveal", "POST /accounts/{path:account}/reveal", told.RevealedDocument)
 SHOW_ACCOUNT: Final = _operation(
-    "accounts", "show_account", "GET /accounts/{path:account}", told.AccountDocument
+    "accounts", "show_account", "GET /accounts/{path:account}", told.AccountDetailDocument
 )
 EDIT_ACCOUNT: Final = _operation(
     "accounts", "edit_account", "PATCH /accounts/{path:account}", told.AccountDocument
@@ -97,12 +100,24 @@ ADD_USER: Final = _operation("users", "add_user", "POST /users", told.UserDocume
 SHOW_USER: Final = _operation("users", "show_user", "GET /users/{name}", told.UserDocument)
 EDIT_USER: Final = _operation("users", "edit_user", "PATCH /users/{name}", told.UserDocument)
 REMOVE_USER: Final = _operation("users", "remove_user", "DELETE /users/{name}", type(None), 204)
+REMOVE_FACTORS: Final = _operation("users", "remove_factors", "DELETE /users/{name}/factors", type(None), 204)
+LIST_SESSIONS: Final = _operation(
+    "users", "list_sessions", "GET /users/{name}/sessions", list[told.SessionDocument]
+)
+END_SESSIONS: Final = _operation("users", "end_sessions", "DELETE /users/{name}/sessions", type(None), 204)
+END_SESSION: Final = _operation(
+    "users", "end_session", "DELETE /users/{name}/sessions/{session}", type(None), 204
+)
 LIST_TOKENS: Final = _operation("tokens", "list_tokens", "GET /tokens", list[told.TokenDocument])
 CREATE_TOKEN: Final = _operation("tokens", "create_token", "POST /tokens", told.NewTokenDocument, 201)
 REVOKE_TOKEN: Final = _operation("tokens", "revoke_token", "DELETE /tokens/{user}/{name}", type(None), 204)
 
 LIST_AUDIT: Final = _operation("audit", "list_entries", "GET /audit", _Page[told.AuditDocument])
 VERIFY_AUDIT: Final = _operation("audit", "verify", "GET /audit/proof", told.ProofDocument)
+SHOW_SETTINGS: Final = _operation("settings", "show_settings", "GET /settings", told.SettingsDocument)
+LIST_FINDINGS: Final = _operation(
+    "settings", "list_findings", "GET /settings/findings", list[told.FindingDocument]
+)
 ROTATE_KEYS: Final = _operation("keys", "rotate", "POST /keys/rotate", told.RotationDocument)
 
 OPERATIONS: Final = tuple(_made)

@@ -119,7 +119,11 @@ class AccountPatch(Said):
 
 
 class AccountQuery(PageQuery):
-    """Which accounts; with `pending`, those that only hold a secret of an unsettled push."""
+    """Which accounts; with `pending`, those that only hold a secret of an unsettled push.
+
+    With `secret_type`, those that hold such a secret.  `older_than`: those with a current secret (of that type)
+    that is at least so many days old, `newer_than`: less than so many.
+    """
 
     asset: Name | None = None
     node: Text | None = None
@@ -127,6 +131,9 @@ class AccountQuery(PageQuery):
     privileged: bool | None = None
     pending: bool = False
     search: Name | None = None
+    secret_type: SecretType | None = None
+    older_than: int | None = Field(None, ge=0, le=36500)
+    newer_than: int | None = Field(None, ge=0, le=36500)
 
 
 class RevealBody(Said):
@@ -229,6 +236,12 @@ class UserPatch(Said):
     password: SecretStr | None = Field(None, max_length=4096)
     active: Flag | None = None
     grants: tuple[GrantBody, ...] | None = Field(None, max_length=1000)
+
+
+class SessionQuery(Said):
+    """Which sessions end: all but the one to `keep`."""
+
+    keep: int | None = Field(None, ge=1, le=2**62)
 
 
 class TokenBody(Said):

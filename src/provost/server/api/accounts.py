@@ -1,4 +1,11 @@
-from provost.core.documents import AccountDocument, HistoryDocument, PageDocument, RevealedDocument
+from provost.core.documents import (
+    AccountDetailDocument,
+    AccountDocument,
+    ActivityDocument,
+    HistoryDocument,
+    PageDocument,
+    RevealedDocument,
+)
 from provost.core.errors import Refused
 from provost.core.names import split_account
 from provost.core.requests import (
@@ -6,15 +13,18 @@ from provost.core.requests import (
     AccountPatch,
     AccountQuery,
     ForgetQuery,
+    PageQuery,
     RevealBody,
 )
 from provost.core.rights import Principal
 from provost.core.secrets import Password
 from provost.server.api.describe import describe_accounts, describe_secrets
-from provost.server.api.paging import make_page, read_page
+from provost.server.api.describe_runs import describe_activity
+from provost.server.api.paging import each, make_page, read_page
 from provost.server.api.reading import require_secret
 from provost.server.services import accounts
 from provost.server.services.checks import AccountFields
+from provost.server.services.reach import list_rights
 
 
 def list_accounts(by: Principal, query: AccountQuery) -> PageDocument[AccountDocument]:
@@ -26,6 +36,9 @@ def list_accounts(by: Principal, query: AccountQuery) -> PageDocument[AccountDoc
         privileged=query.privileged,
         pending=query.pending,
         search=query.search,
+        secret_type=query.secret_type,
+        older_than=query.older_than,
+        newer_than=query.newer_than,
     )
     return make_page(accounts.list_accounts(by=by, filters=filters, page=read_page(query)), describe_accounts)
 
@@ -38,10 +51,13 @@ def add_account(by: Principal, body: AccountBody) -> AccountDocument:
     return describe_accounts([account])[0]
 
 
-def show_account(by: Principal, account: str) -> AccountDocument:
+def show_account(by: Principal, account: str) -> AccountDetailDocument:
     """Show an account and what is known of its secrets, without the secrets."""
     username, asset = split_account(account)
-    return describe_accounts([accounts.find_account(by=by, username=username, asset=asset)])[0]
+    found = accounts.find_account(by=by, username=username, asset=asset)
+    return AccountDetailDocument(
+        **describe_accounts([found])[0].model_dump(), rights=list_rights(by, found.asset)
+    )
 
 
 def edit_account(
@@ -79,3 +95,10 @@ def list_history(by: Principal, account: str) -> HistoryDocument:
     username, asset = split_account(account)
     versions = accounts.list_history(by=by, username=username, asset=asset)
     return HistoryDocument(username=username, asset=asset, versions=describe_secrets(versions))
+
+
+def list_activity(by: Principal, account: str, query: PageQuery) -> PageDocument[ActivityDocument]:
+    """List what runs did about an account, the newest first."""
+    username, asset = split_account(account)
+    found = accounts.list_activity(by=by, username=username, asset=asset, page=read_page(query))
+    return make_page(found, each(describe_activity))

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
+from allauth.usersessions.models import UserSession
+
 from provost.core import documents as told
+from provost.core.inert import make_inert
 from provost.core.keys import fingerprint
 from provost.core.model import Become
 from provost.core.rights import Face, Principal, Right, Role
@@ -106,9 +109,21 @@ def describe_user(user: User) -> told.UserDocument:
         active=user.is_active,
         grants=[describe_grant(grant) for grant in user.grants.all()],
         has_password=user.has_usable_password(),
+        has_second_factor=user.has_second_factor,
         last_login=user.last_login,
         created=user.created,
         version=user.version,
+    )
+
+
+def describe_session(session: UserSession) -> told.SessionDocument:
+    """Tell of a session."""
+    return told.SessionDocument(
+        id=session.id,
+        source=session.ip,
+        browser=make_inert(session.user_agent),
+        started=session.created_at,
+        last_seen=session.last_seen_at,
     )
 
 

@@ -78,6 +78,18 @@ def describe_record(record: Record) -> told.RecordDocument:
     )
 
 
+def describe_activity(record: Record) -> told.ActivityDocument:
+    """Tell of one record, with its run."""
+    return told.ActivityDocument(
+        **describe_record(record).model_dump(),
+        run=record.run.id,
+        action=record.run.action,
+        dry_run=record.run.dry_run,
+        created=record.run.created,
+        at=record.settled_at,
+    )
+
+
 def describe_task(task: Task) -> told.TaskDocument:
     """Tell of a task."""
     schedule = Schedule.model_validate(task.schedule) if task.schedule else None

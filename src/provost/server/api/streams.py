@@ -93,10 +93,20 @@ async def export_run(request: HttpRequest, run: str, query: Query[ExportQuery]) 
 
 async def export_audit(request: HttpRequest) -> StreamingHttpResponse:
     """Export the whole audit trail, the oldest entry first, a JSON document a line."""
-    by = _find_caller(request)
+    return await stream_audit(_find_caller(request))
+
+
+async def stream_audit(by: Principal) -> StreamingHttpResponse:
+    """Return the whole audit trail, a JSON document a line.
+
+    Raises:
+        Forbidden: the caller may not read it.
+    """
     entries = await sync_to_async(audit.export_entries)(by=by)
     lines = (f"{describe_entry(entry).model_dump_json()}\n" for entry in entries)
-    return _stream(_batch(lines), "application/x-ndjson")
+    response = _stream(_batch(lines), "application/x-ndjson")
+    response["Content-Disposition"] = 'attachment; filename="audit.ndjson"'
+    return response
 
 
 def _find_caller(request: HttpRequest) -> Principal:

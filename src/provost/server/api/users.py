@@ -2,11 +2,11 @@ from collections.abc import Sequence
 
 from pydantic import SecretStr
 
-from provost.core.documents import UserDocument
-from provost.core.requests import GrantBody, UserBody, UserPatch
+from provost.core.documents import SessionDocument, UserDocument
+from provost.core.requests import GrantBody, SessionQuery, UserBody, UserPatch
 from provost.core.rights import Granted, Principal
 from provost.core.secrets import Password
-from provost.server.api.describe import describe_user
+from provost.server.api.describe import describe_session, describe_user
 from provost.server.services import users
 
 
@@ -42,6 +42,26 @@ def edit_user(by: Principal, name: str, body: UserPatch, version: int | None = N
 def remove_user(by: Principal, name: str, version: int | None = None) -> None:
     """Remove a user with their grants and tokens. What they did stays in the audit trail."""
     users.remove_user(by=by, username=name, version=version)
+
+
+def remove_factors(by: Principal, name: str) -> None:
+    """Remove a user's second factors with their recovery codes: for who lost them. Their sessions end."""
+    users.remove_factors(by=by, username=name)
+
+
+def list_sessions(by: Principal, name: str) -> list[SessionDocument]:
+    """List a user's sessions of the console, the newest first."""
+    return [describe_session(one) for one in users.list_sessions(by=by, username=name)]
+
+
+def end_sessions(by: Principal, name: str, query: SessionQuery) -> None:
+    """End a user's sessions of the console at once. Their tokens stay."""
+    users.end_sessions(by=by, username=name, keep=query.keep)
+
+
+def end_session(by: Principal, name: str, session: str) -> None:
+    """End one of a user's sessions of the console at once."""
+    users.end_sessions(by=by, username=name, only=int(session) if session.isdecimal() else 0)
 
 
 def read_password(given: SecretStr | None) -> Password | None:

@@ -1,15 +1,180 @@
-from typing import Final
+"""Accounts: the list, and what is said of one."""
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
 from django.urls import URLPattern, path
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from provost.core.documents import AccountDetailDocument, AccountDocument, AuditDocument, PageDocument
+from provost.core.errors import UsageError
+from provost.core.model import SecretType
+from provost.core.requests import (
+    AccountBody,
+    AccountPatch,
+    AccountQuery,
+    AuditQuery,
+    ForgetQuery,
+    PageQuery,
+)
+from provost.core.rights import Right
+from provost.server.api import accounts as api
+from provost.server.api import assets, audit, kinds, nodes
+from provost.server.console.filters import Filters, answer
+from provost.server.console.forms import Form
+from provost.server.console.reauthentication import ask
+from provost.server.console.reveal import list_choices
+from provost.server.console.visitors import Visit
+
+_LATEST: Final = 10
+_PLACES: Final = {
+    "asset_not_found": "asset",
+    "username_refused": "username",
+    "secret_refused": "secret",
+    "secret_type_refused": "secret",
+    "key_unreadable": "secret",
+    "key_weak": "secret",
+    "key_passphrase_needed": "secret.passphrase",
+    "key_passphrase_wrong": "secret.passphrase",
+    "account_exists": "replace",
+}
 
 
-def list_accounts(request: HttpRequest) -> HttpResponse:
-    """List them."""
-    return render(request, "console/accounts.html")
+@require_GET
+def list_accounts(request: Visit) -> HttpResponse:
+    """List accounts, narrowed to what the address says; `age=30-90` is short for the days of their secrets."""
+    if "age" in request.GET:
+        return redirect(f"{request.path}?{_read_age(str(request.GET['age']))}")
+    filters = Filters(AccountQuery, request)
+    page: PageDocument[AccountDocument] = PageDocument(items=[])
+    with filters.telling():
+        page = api.list_accounts(request.visitor, filters.read(limit=50))
+    facts: dict[str, Any] = {"accounts": page.items, "next": page.next}
+    if not request.htmx:
+        facts["nodes"] = nodes.list_nodes(request.visitor)
+    return answer(request, filters, "console/accounts.html", "console/account_rows.html", facts)
+
+
+def _read_age(text: str) -> str:
+    least, _dash, below = text.partition("-")
+    days = {"older_than": least.strip("0") and least, "newer_than": below}
+    return urlencode({name: number for name, number in days.items() if number.isdecimal()})
+
+
+@require_http_methods(["GET", "POST"])
+def add_account(request: Visit) -> HttpResponse:
+    """Put an account that exists on an asset into the list."""
+    request.visitor.require(Right.OPERATE, what=_("add accounts"))
+    start = {"asset": request.GET.get("asset", ""), "kept": SecretType.PASSWORD}
+    form: Form[AccountBody] = Form(AccountBody, request, start=start, places=_PLACES)
+    if request.method == "POST":
+        with form.telling():
+            made = api.add_account(request.visitor, form.read())
+        if not form.is_wrong:
+            name = f"{made.username}@{made.asset}"
+            messages.success(request, _("%(name)s is in the list.") % {"name": name})
+            return redirect("console:account_show", name)
+        form.values.pop("secret.key", None)  # what was typed in of a secret does not come back
+        if form.code == "account_exists":
+            form.errors["replace"] = _("A secret of this type is held already. Switch this on to replace it.")
+    facts = {"form": form, "types": _list_types(request, form["asset"])}
+    return render(request, "console/account_new.html", facts, status=form.status)
+
+
+def _list_types(request: Visit, asset: str) -> list[str]:
+    """Return the types of secret that accounts of an asset may have: all, as long as it is not known."""
+    try:
+        kind = assets.show_asset(request.visitor, asset).kind
+    except UsageError:
+        return [one.value for one in SecretType]
+    found = next(one for one in kinds.list_kinds(request.visitor) if one.kind == kind)
+    return [one.value for one in found.secret_types]
+
+
+@require_GET
+def show_account(request: Visit, account: str) -> HttpResponse:
+    """Show an account: its secrets without the secrets, what runs did about it, and who changed it."""
+    found = api.show_account(request.visitor, account)
+    return render(request, "console/account.html", _describe(request, account, found))
+
+
+def _describe(request: Visit, account: str, found: AccountDetailDocument) -> dict[str, Any]:
+    history = api.list_history(request.visitor, account).versions
+    entries: list[AuditDocument] = []
+    if request.visitor.reach(Right.AUDIT).everywhere:
+        query = AuditQuery(subject=f"account {account}", limit=_LATEST)
+        entries = audit.list_entries(request.visitor, query).items
+    activity = api.list_activity(request.visitor, account, PageQuery(limit=_LATEST))
+    return {
+        "account": found,
+        "name": account,
+        "can": {str(right): True for right in found.rights},
+        "history": history,
+        "choices": list_choices(history),
+        "wanted": ask(request.user),
+        "activity": activity.items,
+        "next": activity.next,
+        "entries": entries,
+    }
+
+
+@require_GET
+def list_activity(request: Visit, account: str) -> HttpResponse:
+    """List what runs did about an account, a page at a time."""
+    query = PageQuery(limit=50, cursor=request.GET.get("cursor") or None)
+    page = api.list_activity(request.visitor, account, query)
+    facts = {"name": account, "activity": page.items, "next": page.next}
+    part = "console/account_activity_rows.html"
+    return render(request, part if request.htmx else "console/account_activity.html", facts)
+
+
+@require_http_methods(["GET", "POST"])
+def edit_account(request: Visit, account: str) -> HttpResponse:
+    """Change whether an account is privileged, its priority, and how it becomes root."""
+    found = api.show_account(request.visitor, account)
+    form = Form(AccountPatch, request, start=found.model_dump())
+    if request.method == "POST":
+        with form.telling():
+            api.edit_account(request.visitor, account, form.read(), read_version(request))
+            messages.success(request, _("%(name)s is changed.") % {"name": account})
+            return redirect("console:account_show", account)
+    facts = {"form": form, "account": found, "name": account}
+    return render(request, "console/account_edit.html", facts, status=form.status)
+
+
+@require_POST
+def remove_account(request: Visit, account: str) -> HttpResponse:
+    """Take an account off the list, or forget it with all its secrets."""
+    forget = request.POST.get("then") == "forget"
+    form = Form(ForgetQuery, request)
+    with form.telling():
+        api.remove_account(request.visitor, account, ForgetQuery(forget=forget), read_version(request))
+    if form.is_wrong:
+        found = api.show_account(request.visitor, account)
+        facts = {**_describe(request, account, found), "form": form}
+        return render(request, "console/account.html", facts, status=form.status)
+    if forget:
+        messages.success(request, _("%(name)s is forgotten, with all its secrets.") % {"name": account})
+        return redirect("console:accounts")
+    messages.success(request, _("%(name)s is off the list. Its secrets are kept.") % {"name": account})
+    return redirect("console:account_show", account)
+
+
+def read_version(request: Visit) -> int | None:
+    """Return which version of a thing whoever changes it has seen."""
+    text = request.POST.get("version", "")
+    return int(text) if text.isdecimal() else None
 
 
 urlpatterns: Final[list[URLPattern]] = [
     path("accounts", list_accounts, name="accounts"),
+    path("accounts/new", add_account, name="account_new"),
+    path("accounts/<path:account>/edit", edit_account, name="account_edit"),
+    path("accounts/<path:account>/remove", remove_account, name="account_remove"),
+    path("accounts/<path:account>/activity", list_activity, name="account_activity"),
+    path("accounts/<path:account>", show_account, name="account_show"),
 ]

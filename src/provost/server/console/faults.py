@@ -31,6 +31,14 @@ def tell_error(request: HttpRequest, error: ProvostError | DatabaseError) -> Htt
     return make_page(request, find_status(error), error.code, error.message)
 
 
+def tell_too_many(request: HttpRequest) -> HttpResponse:
+    """Answer 429 to somebody who tries to sign in too often."""
+    text = _("Too many attempts. Wait a minute, then try again.")
+    response = make_page(request, 429, "too_many_attempts", text)
+    response["Retry-After"] = "60"
+    return response
+
+
 def find_status(error: ProvostError) -> int:
     """Return the HTTP status that an error is told with."""
     return next(status for kind, status in _STATUSES if isinstance(error, kind))

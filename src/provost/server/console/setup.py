@@ -1,10 +1,10 @@
 from typing import Annotated, Any, Final
 
-from allauth.account.internal.flows.login import record_authentication
-from django.contrib.auth import login
+from allauth.account.internal.flows.login import perform_password_login
+from allauth.account.models import Login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 from pydantic import Field, SecretStr
@@ -47,9 +47,8 @@ def set_up(request: HttpRequest) -> HttpResponse:
                 source=current.source if current else "",
                 request_id=current.id if current else "",
             )
-            login(request, user, backend="allauth.account.auth_backends.AuthenticationBackend")
-            record_authentication(request, user, method="password")
-            return redirect("console:home")
+            entrance = Login(user=user, redirect_url=reverse("console:home"))
+            return perform_password_login(request, {"username": user.username}, entrance)
     return render(request, "console/setup.html", {"form": form}, status=form.status)
 
 

@@ -16,7 +16,7 @@ from django_htmx.middleware import HtmxDetails
 from provost.core.errors import ProvostError
 from provost.core.rights import Face, Principal, Right
 from provost.server.console import faults
-from provost.server.services import context, users
+from provost.server.services import context, sign_in, users
 
 NAMESPACE: Final = "console"
 _FOR_ALL: Final = frozenset({"setup", "language"})
@@ -44,15 +44,21 @@ class VisitorMiddleware:
     ) -> HttpResponseBase | None:
         """Find out who it is; whoever has not signed in is led to where they can."""
         match = request.resolver_match
-        if match is None or match.namespace != NAMESPACE or match.url_name in _FOR_ALL:
+        if match is None:
+            return None
+        if match.url_name == "account_change_password" and request.user.is_authenticated:
+            return _lead_to_factor(request, find_visitor(request))
+        if match.namespace != NAMESPACE or match.url_name in _FOR_ALL:
             return None
         if not request.user.is_authenticated:
             if not users.is_set_up():
                 return _lead(request, reverse("console:setup"))
             query = urlencode({"next": request.get_full_path()}) if request.method == "GET" else ""
             return _lead(request, f"{reverse(settings.LOGIN_URL)}?{query}".rstrip("?"))
-        request.visitor = find_visitor(request)  # type: ignore[attr-defined]  # what pages are given
-        return None
+        visitor = find_visitor(request)
+        request.visitor = visitor  # type: ignore[attr-defined]  # what pages are given
+        sign_in.note_seen(key=request.session.session_key or "")
+        return _lead_to_factor(request, visitor)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
         """Tell Provost's own errors, and those of the database, as a page."""
@@ -83,14 +89,27 @@ def describe_visitor(request: HttpRequest) -> dict[str, Any]:
     if visitor is None and getattr(request, "user", None) is not None and request.user.is_authenticated:
         visitor = find_visitor(request)
     if visitor is None:
-        return {"visitor": None}
+        return {"visitor": None, "provider": settings.OIDC_NAME}
     match = request.resolver_match
     return {
         "visitor": visitor,
+        "lacks_factor": lacks_factor(visitor),
         "place": (match.url_name or "").partition("_")[0].removesuffix("s") if match else "",
         "may": {str(right): bool(visitor.reach(right)) for right in Right},
         "everywhere": {str(right): visitor.reach(right).everywhere for right in Right},
     }
+
+
+def _lead_to_factor(request: HttpRequest, visitor: Principal) -> HttpResponseBase | None:
+    """Lead who lacks the second factor that their role must have to where it is set up."""
+    if not lacks_factor(visitor):
+        return None
+    return _lead(request, reverse("mfa_index"))
+
+
+def lacks_factor(visitor: Principal) -> bool:
+    """Tell whether a role of theirs must have a second factor, and they have none."""
+    return sign_in.is_factor_required(visitor.grants) and not sign_in.has_factor(user_id=visitor.user_id or 0)
 
 
 def _lead(request: HttpRequest, url: str) -> HttpResponseBase:

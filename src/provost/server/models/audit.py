@@ -27,6 +27,10 @@ class AuditEntry(models.Model):
 
     class Meta:
         ordering: ClassVar = ["-number"]
+        indexes: ClassVar = [
+            models.Index(fields=["subject", "number"], name="audit_subject"),
+            models.Index(fields=["who", "number"], name="audit_who"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.number}: {self.who} {self.action} {self.subject}"

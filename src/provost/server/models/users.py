@@ -1,6 +1,7 @@
 import uuid
 from typing import ClassVar
 
+from allauth.mfa.models import Authenticator
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.db.models import Q
@@ -29,6 +30,11 @@ class User(AbstractBaseUser):
 
     def __str__(self) -> str:
         return self.username
+
+    @property
+    def has_second_factor(self) -> bool:
+        """Whether they have one; recovery codes alone are none."""
+        return any(one.type != Authenticator.Type.RECOVERY_CODES for one in self.authenticator_set.all())
 
 
 class Grant(models.Model):

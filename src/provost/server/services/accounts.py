@@ -1,15 +1,18 @@
 """Accounts: which there are, which are in the list, and who may see their secrets."""
 
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
 
 from provost.core.errors import Conflict, NotFound
-from provost.core.model import SecretType
+from provost.core.model import SecretState, SecretType
 from provost.core.rights import Principal, Reach, Right
 from provost.core.secrets import Secret
-from provost.server.models import Account
+from provost.server.models import Account, Record
 from provost.server.services import audit, secrets
 from provost.server.services.assets import check_unlocked, find_asset
 from provost.server.services.checks import AccountFields, check_account, check_secret
@@ -23,7 +26,8 @@ from provost.server.services.reach import check_assets, limit
 class AccountFilter:
     """Which accounts are wanted; `search`: a part of the username or of the asset's name.
 
-    With `pending`, those that are not in the list and hold a secret of an unsettled push.
+    With `pending`, those that are not in the list and hold a secret of an unsettled push.  `older_than` and
+    `newer_than` are days since a secret, of the `secret_type` if there is one, became current.
     """
 
     asset: str | None = None
@@ -32,6 +36,9 @@ class AccountFilter:
     privileged: bool | None = None
     pending: bool = False
     search: str | None = None
+    secret_type: SecretType | None = None
+    older_than: int | None = None
+    newer_than: int | None = None
 
 
 def add_account(*, by: Principal, fields: AccountFields, secret: Secret, replace: bool = False) -> Account:
@@ -151,7 +158,29 @@ def list_accounts(
         accounts = accounts.filter(
             Q(username__icontains=filters.search) | Q(asset__name__icontains=filters.search)
         )
+    if not (filters.secret_type is None and filters.older_than is None and filters.newer_than is None):
+        accounts = accounts.filter(Exists(_select_holders(filters).filter(account=OuterRef("pk"))))
     return cut(accounts, ["asset__name", "username"], page)
+
+
+def _select_holders(filters: AccountFilter) -> QuerySet[Any]:
+    now = timezone.now()
+    state = SecretState.PENDING if filters.pending else SecretState.CURRENT
+    older, newer = (
+        None if days is None else now - timedelta(days=days)
+        for days in (filters.older_than, filters.newer_than)
+    )
+    return secrets.select_holders(state=state, secret_type=filters.secret_type, until=older, after=newer)
+
+
+def list_activity(*, by: Principal, username: str, asset: str, page: Page) -> tuple[list[Record], Place | None]:
+    """List the records of runs about an account, the newest first, and where the next page begins.
+
+    Raises:
+        NotFound: there is no such account.
+    """
+    account = find_account(by=by, username=username, asset=asset)
+    return cut(Record.objects.filter(account=account).select_related("run"), ["-id"], page)
 
 
 def limited(by: Principal) -> QuerySet[Account]:

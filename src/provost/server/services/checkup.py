@@ -13,9 +13,10 @@ from typing import Any, Final
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from provost.core.errors import ProvostError, VaultError
-from provost.core.rights import Role
+from provost.core.rights import Principal, Right, Role
 from provost.server.models import Grant, Token
 from provost.server.services import audit, keyring, vitals
 
@@ -66,6 +67,17 @@ def examine(*, deploy: bool) -> Iterator[Finding]:
         yield from findings
         if part is _examine_database and any(one.level is Level.PROBLEM for one in findings):
             return  # nothing of the rest can be known
+
+
+def examine_all(*, by: Principal) -> Iterator[Finding]:
+    """Yield what is found in the settings and in everything else, as `provost check --deploy` does.
+
+    Raises:
+        Forbidden: the caller may not administer everything.
+    """
+    by.require_everywhere(Right.ADMINISTER, what="look the server over")
+    yield from import_string(settings.SETTINGS_EXAMINER)(settings.ENVIRONMENT, deploy=True)
+    yield from examine(deploy=True)
 
 
 def _guard(part: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:

@@ -1,15 +1,29 @@
 """The data keyset: kept in the database, encrypted by the master key, and in memory once it is read."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 
 from django.conf import settings
 from django.db import connection
 
 from provost.core.errors import VaultError
+from provost.core.rights import Principal, Right
 from provost.core.secrets import Secret
 from provost.server.models.secrets import Keyset as Row
 from provost.vault.keyset import DataKeyUnknown, Keyset
 from provost.vault.masterkey import create_master_key, read_master_key, unwrap_keyset
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The ids of the keys in use, and when the keyset was made and rotated last. None: unknown, or never."""
+
+    master_key: int | None
+    data_key: int | None
+    created: datetime | None
+    rotated: datetime | None
+
 
 _cached: tuple[str, Keyset] | None = None
 
@@ -50,6 +64,23 @@ def read_keyset(*, fresh: bool = False) -> Keyset:
             raise
         # The master key may have been rotated between the two reads, of the row and of the file.
         return _unwrap(_require(Row.objects.first()))
+
+
+def describe_keys(*, by: Principal) -> Keys:
+    """Tell of the keys in use, by their ids.
+
+    Raises:
+        Forbidden: the caller may not administer everything.
+    """
+    by.require_everywhere(Right.ADMINISTER, what="see the keys of the vault")
+    row = Row.objects.first()
+    if row is None:
+        return Keys(None, None, None, None)
+    try:
+        data_key = _unwrap(row).primary_key_id
+    except VaultError:  # the check-up says why
+        data_key = None
+    return Keys(row.master_key_id, data_key, row.created, row.rotated)
 
 
 def check_keyset() -> None:

@@ -50,6 +50,13 @@ def check_assets(by: Principal, right: Right, assets: Iterable[Asset], *, what: 
             raise Forbidden(f"{by.name} may not {what}: {seen or 'an asset'} is out of reach for that.")
 
 
+def list_rights(by: Principal, asset: Asset) -> list[Right]:
+    """Return those of somebody's rights that extend to an asset."""
+    places = list(asset.nodes.values_list("path", flat=True))
+    reaches = {right: by.reach(right) for right in Right}
+    return [right for right, reach in reaches.items() if reach.everywhere or any(map(reach.covers, places))]
+
+
 def check_node(by: Principal, right: Right, node: Node, *, what: str) -> None:
     """Make sure that a right extends to a node and all that is below it.
 

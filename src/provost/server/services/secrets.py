@@ -281,6 +281,23 @@ def list_current_types(*, account_ids: Iterable[UUID]) -> dict[UUID, set[SecretT
     return dict(found)
 
 
+def select_holders(
+    *, state: SecretState, secret_type: SecretType | None, until: datetime | None, after: datetime | None
+) -> QuerySet[SecretVersion]:
+    """Return the secrets in a state, of a type, and current since `until` or before, but later than `after`.
+
+    It is a query to be part of another.
+    """
+    rows = SecretVersion.objects.filter(state=state)
+    if secret_type is not None:
+        rows = rows.filter(secret_type=secret_type)
+    if until is not None:
+        rows = rows.filter(promoted_at__lte=until)
+    if after is not None:
+        rows = rows.filter(promoted_at__gt=after)
+    return rows
+
+
 def select_pending_accounts() -> QuerySet[SecretVersion, UUID]:
     """Return the ids of all accounts with a pending secret, as a query to be part of another."""
     return SecretVersion.objects.filter(state=SecretState.PENDING).values_list("account_id", flat=True)

@@ -7,20 +7,24 @@ from hashlib import sha256
 from secrets import token_urlsafe
 from typing import Any, Final
 
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
+from django.db.models import Prefetch
 
-from provost.core.errors import Conflict, Forbidden, Refused
+from provost.core.errors import Conflict, Forbidden, NotFound, Refused
 from provost.core.rights import Face, Granted, Principal, Right, Role
 from provost.core.secrets import Password
 from provost.server.models import Grant, Setup, User
-from provost.server.services import audit
+from provost.server.services import audit, sign_in
 from provost.server.services.names import check_name, check_version, describe_missing
 from provost.server.services.nodes import find_node
 
 _LONGEST: Final = 150
+_FACTORS: Final = Prefetch("authenticator_set", Authenticator.objects.only("user_id", "type"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +75,7 @@ def edit_user(*, by: Principal, username: str, fields: UserFields, version: int 
         Conflict: nobody would be left to administer; or it is not the `version` that was seen.
         Forbidden: the caller may not administer everything.
     """
-    own = username == by.name and by.user_id is not None and not by.token
-    if not own or fields.active is not None or fields.grants is not None:
+    if not _is_own(by, username) or fields.active is not None or fields.grants is not None:
         by.require_everywhere(Right.ADMINISTER, what="manage users")
     with transaction.atomic():
         administered = _lock_administrators()
@@ -105,6 +108,56 @@ def remove_user(*, by: Principal, username: str, version: int | None = None) -> 
         audit.write(by=by, action="user.remove", subject=f"user {username}")
 
 
+def remove_factors(*, by: Principal, username: str) -> None:
+    """Remove another's second factors with their recovery codes, and end their sessions: for who lost them.
+
+    Raises:
+        NotFound: there is no such user.
+        Refused: `own_factors`, they are the caller's own.
+        Forbidden: the caller may not administer everything.
+    """
+    by.require_everywhere(Right.ADMINISTER, what="manage users")
+    with transaction.atomic():
+        user = find_user(by=by, username=username, lock=True)
+        if user.id == by.user_id:
+            raise Refused(
+                "One's own second factors are removed in the console, which asks for the password first.",
+                code="own_factors",
+            )
+        types = sign_in.drop_factors(user)
+        sign_in.drop_sessions(user)
+        audit.write(by=by, action="user.remove_factors", subject=f"user {user}", details={"factors": types})
+
+
+def list_sessions(*, by: Principal, username: str) -> list[UserSession]:
+    """List the sessions of a user, the newest first: their own for everybody, but not for a token of theirs.
+
+    Raises:
+        NotFound: there is no such user.
+        Forbidden: the caller may not administer everything.
+    """
+    if not _is_own(by, username):
+        by.require_everywhere(Right.ADMINISTER, what="manage users")
+    return sign_in.list_sessions(find_user(by=by, username=username))
+
+
+def end_sessions(*, by: Principal, username: str, only: int | None = None, keep: int | None = None) -> None:
+    """End sessions of a user at once, all or `only` one, but not the one to `keep`. Their tokens stay.
+
+    Raises:
+        NotFound: there is no such user, or no such session of theirs.
+        Forbidden: the caller may not administer everything, and they are not the caller's own.
+    """
+    if not _is_own(by, username):
+        by.require_everywhere(Right.ADMINISTER, what="manage users")
+    with transaction.atomic():
+        user = find_user(by=by, username=username, lock=True)
+        ended = sign_in.drop_sessions(user, only=only, keep=keep)
+        if only is not None and not ended:
+            raise NotFound(f"{user} has no such session.", code="session_not_found")
+        audit.write(by=by, action="user.end_sessions", subject=f"user {user}", details={"sessions": ended})
+
+
 def find_user(*, by: Principal, username: str, lock: bool = False) -> User:
     """Return a user: any for who administers everything, else the caller alone.
 
@@ -122,7 +175,7 @@ def find_user(*, by: Principal, username: str, lock: bool = False) -> User:
 
 def list_users(*, by: Principal) -> list[User]:
     """List users by name: all for who administers everything, else the caller alone."""
-    users = User.objects.prefetch_related("grants__node")
+    users = User.objects.prefetch_related("grants__node", _FACTORS)
     if not by.reach(Right.ADMINISTER).everywhere:
         users = users.filter(id=by.user_id or 0)
     return list(users)
@@ -173,6 +226,11 @@ def set_up(*, token: str, username: str, password: Password | None, source: str,
     return user
 
 
+def _is_own(by: Principal, username: str) -> bool:
+    """Tell whether somebody who signed in, and not a token of theirs, asks about themselves."""
+    return username == by.name and by.user_id is not None and not by.token
+
+
 def _fill(user: User, fields: UserFields) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     if fields.email is not None and fields.email != user.email:
@@ -186,12 +244,16 @@ def _fill(user: User, fields: UserFields) -> dict[str, Any]:
     if fields.active is not None and fields.active != user.is_active:
         changes["active"] = [user.is_active, fields.active]
         user.is_active = fields.active
+        if not user.is_active and user.id is not None:
+            sign_in.drop_sessions(user)
     if fields.password is not None:
         try:
             validate_password(fields.password.text, user)
         except ValidationError as error:
             raise Refused(" ".join(error.messages), code="password_refused") from None
         user.set_password(fields.password.text)
+        if user.id is not None:
+            sign_in.drop_sessions(user)
         changes["password"] = "changed"  # noqa: S105  # that it was, not what it is
     return changes
 

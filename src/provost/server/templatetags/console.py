@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from django import template
-from django.utils.html import format_html
+from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
+from provost.core.inert import make_inert
 from provost.server.console.forms import Form
 
 register: Final = template.Library()
@@ -38,6 +39,10 @@ _BADGES: Final[dict[str, tuple[Any, str]]] = {
     "pending": (gettext_lazy("pending"), "yellow"),
     "current": (gettext_lazy("current"), "green"),
     "retired": (gettext_lazy("retired"), "secondary"),
+    "password": (gettext_lazy("password"), "secondary"),
+    "ssh_key": (gettext_lazy("SSH key"), "secondary"),
+    "specified": (gettext_lazy("specified"), "secondary"),
+    "random": (gettext_lazy("random"), "secondary"),
     "trusted": (gettext_lazy("trusted"), "green"),
     "forgotten": (gettext_lazy("no longer trusted"), "secondary"),
 }
@@ -66,6 +71,27 @@ def badge(code: Any) -> SafeString:
     """Return a status, a state or a decision as a badge: a word, with a colour."""
     text, colour = _BADGES.get(str(code), (str(code), "secondary"))
     return format_html('<span class="badge bg-{}-lt">{}</span>', colour, text)
+
+
+@register.filter
+def inert(text: Any) -> str:
+    """Return text from outside without what could act: on top of what Django escapes, control characters."""
+    return make_inert(str(text))
+
+
+@register.filter
+def age(instant: datetime | None) -> str:
+    """Return how many days ago something was."""
+    if instant is None:
+        return ""
+    days = (datetime.now(UTC) - instant).days
+    return ngettext("%(days)s day", "%(days)s days", days) % {"days": days} if days > 0 else _("today")
+
+
+@register.filter
+def exactly(text: str) -> SafeString:
+    """Return a text so that a browser has each character of it: by itself, it makes a line's end of CR."""
+    return mark_safe(escape(text).replace("\r", "&#13;"))  # noqa: S308  # escaped just here
 
 
 @register.filter
