@@ -69,11 +69,11 @@ class Site:
 
 
 @contextmanager
-def run_site(folder: Path, **settings: str) -> Iterator[Site]:
-    """Run a server on an empty folder, with its first administrator."""
+def run_site(folder: Path, *, port: int = 0, **settings: str) -> Iterator[Site]:
+    """Run a server on an empty folder, with its first administrator; `port` 0: any that is free."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith(("PROVOST_", "DJANGO_"))}
     with run_servers(kept | {"PROVOST_HOME": str(folder / "home")} | settings, folder) as start:
-        server = start()
+        server = start("--port", str(port))
         body = {"setup_token": find_setup_token(server), "username": "ada", "password": PASSWORD}
         answer = httpx.post(f"{server.url}/api/v1/setup", json=body).raise_for_status().json()
         headers = {"Authorization": f"Bearer {answer['token']}"}

@@ -16,7 +16,7 @@ from allauth.socialaccount.providers.openid_connect import views as provider_vie
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.forms import Form
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path
@@ -53,6 +53,7 @@ def change_password(request: HttpRequest) -> HttpResponseBase:
 @require_POST
 def go_to_provider(request: HttpRequest, provider_id: str) -> HttpResponseBase:
     """Lead to the provider, by a page of its own: the pages' policy lets no form end up elsewhere."""
+    request.GET = QueryDict()  # nothing of the address is passed on
     try:
         response: HttpResponseBase = provider_views.login(request, provider_id)
     except (requests.RequestException, KeyError, ValueError):
