@@ -58,7 +58,7 @@ def test_a_preview_shows_what_the_push_then_does(site: Site, desk: Desk, lab_hos
 
     The specified secret is in no answer of the server.
     """
-    hosts = lab_hosts(5)
+    hosts = lab_hosts(5, prefix="table")
     prepare(site, hosts, "/table/web")
     told: list[str] = []
 
@@ -77,9 +77,9 @@ def test_a_preview_shows_what_the_push_then_does(site: Site, desk: Desk, lab_hos
     expect(page.locator("#targets")).to_contain_text("1 of them has no privileged account")
     page.get_by_label("Usernames").fill("alice")
     page.get_by_text("Specified: one of your own").click()
-    page.get_by_label("Password", exact=True).fill(OWN)
+    page.locator("#secret-password").fill(OWN)
     page.get_by_role("button", name="Show").click()
-    expect(page.get_by_label("Password", exact=True)).to_have_value(OWN)
+    expect(page.locator("#secret-password")).to_have_value(OWN)
     page.get_by_role("button", name="Show").click()
     before = snapshot(hosts)
     page.get_by_role("button", name="Preview").click()
@@ -113,7 +113,7 @@ def test_a_preview_shows_what_the_push_then_does(site: Site, desk: Desk, lab_hos
 
 def test_what_is_wrong_is_said_beside_its_field(site: Site, desk: Desk, lab_hosts: LabHosts) -> None:
     """Checks of the server stand where they belong, contact nothing, and leave a typed secret where it is."""
-    host = lab_hosts(1)[0]
+    host = lab_hosts(1, prefix="check")[0]
     site.bring_in(host, node="/checks")
     page = desk.go("/push")
     page.get_by_role("button", name="Preview").click()
@@ -140,18 +140,18 @@ def test_what_is_wrong_is_said_beside_its_field(site: Site, desk: Desk, lab_host
     page.get_by_label("Shell").fill("zsh")
     page.get_by_text("Specified: one of your own").click()
     page.get_by_role("button", name="Preview").click()
-    expect(page.get_by_text("give the secret too")).to_be_visible()
-    page.get_by_label("Password", exact=True).fill(OWN)
+    expect(page.locator(".invalid-feedback", has_text="give the secret too").first).to_be_visible()
+    page.locator("#secret-password").fill(OWN)
     page.get_by_role("button", name="Preview").click()
     expect(page.get_by_text("The parameter shell cannot be used")).to_be_visible()
     desk.look("push-wrong")
-    expect(page.get_by_label("Password", exact=True)).to_have_value(OWN)
+    expect(page.locator("#secret-password")).to_have_value(OWN)
     assert OWN not in page.content()
     assert site.api.get("runs", params={"state": "running"}).json()["items"] == []
     page.get_by_label("Shell").fill("/bin/sh")
     page.get_by_role("button", name="Preview").click()
     expect(page.locator("#preview")).to_contain_text("3 accounts were looked at")
-    assert read_counts(page)["create"] == 3
+    assert read_counts(page)["create"] == 3, page.locator("#preview").inner_text()
     page.get_by_label("Usernames").fill("dora")
     expect(page.locator("[data-stale]")).to_be_visible()
 

@@ -139,7 +139,7 @@ def schema_fields(form: Form[Any], schema: Mapping[str, Any], prefix: str) -> di
         fields.append(
             {
                 "name": f"{prefix}.{name}",
-                "label": one.get("title", name),
+                "label": name.replace("_", " ").capitalize(),
                 "help": one.get("description", ""),
                 "kind": kind,
                 "options": [("", _("as usual")), *_list_values(values, kinds)] if kind == "select" else [],
