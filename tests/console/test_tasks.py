@@ -46,7 +46,7 @@ def test_a_task_is_saved_with_a_schedule_and_runs_by_itself(
     page.get_by_label("Maintenance window").fill("sat,sun 22:00-04:00")
     expect(page.locator("#times")).to_contain_text("only Sat and Sun between 22:00 and 04:00")
     expect(page.locator("#times li")).to_have_count(5)
-    page.get_by_text("Every so often").click()
+    page.locator("label", has_text="Every so often").click()
     page.get_by_label("Every", exact=True).fill("1")
     page.get_by_label("Unit").select_option("m")
     page.get_by_label("Maintenance window").fill("")
@@ -70,8 +70,19 @@ def test_a_task_is_saved_with_a_schedule_and_runs_by_itself(
     page = desk.go("/tasks/nightly")
     page.get_by_role("button", name="Resume").click()
     expect(page.get_by_text("The task is active again.")).to_be_visible()
+
+
+def test_a_task_is_run_by_hand(site: Site, desk: Desk) -> None:
+    """Run now asks first, and leads to the run."""
+    asset = {"name": "hand1", "kind": "linux", "address": "127.0.0.1", "port": 1, "nodes": ["/hand"]}
+    site.api.post("import", json={"assets": [asset]}).raise_for_status()
+    save(site, "by-hand", nodes=["/hand"])
+    page = desk.go("/tasks/by-hand")
     page.get_by_role("button", name="Run now").click()
     dialog = page.get_by_role("dialog", name="Run it now?")
+    expect(dialog).to_contain_text("random password of 24 characters")
+    expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
+    desk.look("task-run")
     desk.expected.append("status of 404")  # the page of a run
     dialog.get_by_role("button", name="Run now").click()
     page.wait_for_url("**/runs/*")
@@ -79,7 +90,7 @@ def test_a_task_is_saved_with_a_schedule_and_runs_by_itself(
 
 
 def test_editing_keeps_what_is_not_given(site: Site, desk: Desk) -> None:
-    """A specified secret, parameters and the time that a schedule counts from stay; two editors do not collide."""
+    """A specified secret, parameters, and what a schedule counts from stay; two editors do not collide."""
     asset = {"name": "edit1", "kind": "linux", "address": "127.0.0.1", "port": 1, "nodes": ["/edit"]}
     site.api.post("import", json={"assets": [asset]}).raise_for_status()
     body = {

@@ -67,7 +67,12 @@ class Form(Generic[S]):
         self._places = places or {}
 
     def __getitem__(self, name: str) -> str:
-        """Return the text of a field, empty where there is none."""
+        """Return the text of a field, empty where there is none.
+
+        Templates look here first: for what a form has itself, they are led on to that.
+        """
+        if name not in self.values and hasattr(self, name):
+            raise KeyError(name)
         return next(iter(self.values.get(name, [])), "")
 
     @property

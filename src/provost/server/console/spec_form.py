@@ -66,8 +66,10 @@ def _begin(query: QueryDict) -> dict[str, Any]:
     return {"spec": spec, "active": True, **schedules.describe_start(None)}
 
 
-def read_body(form: Form[B], **also: Any) -> B:
+def read_body(form: Form[B], *, base: PushSpec | None = None, **also: Any) -> B:
     """Return what was filled in; usernames may stand on a line each, or between commas.
+
+    What does not apply is not sent, and stays as in `base`: the rules of passwords, where a key is pushed.
 
     Raises:
         Incomplete: it cannot be used.
@@ -77,8 +79,12 @@ def read_body(form: Form[B], **also: Any) -> B:
     body = form.read(**also)
     spec: PushSpec = getattr(body, "spec")  # noqa: B009  # bodies that hold one
     names = (part.strip() for line in spec.usernames for part in line.split(","))
-    spec = spec.model_copy(update={"usernames": tuple(dict.fromkeys(name for name in names if name))})
-    return body.model_copy(update={"spec": spec})
+    update: dict[str, Any] = {"usernames": tuple(dict.fromkeys(name for name in names if name))}
+    if base is not None and "spec.rules.length" not in form.values:
+        update["rules"] = base.rules
+    if base is not None and "spec.key_algorithm" not in form.values:
+        update["key_algorithm"] = base.key_algorithm
+    return body.model_copy(update={"spec": spec.model_copy(update=update)})
 
 
 def describe_form(visitor: Principal, form: Form[Any]) -> dict[str, Any]:

@@ -50,7 +50,8 @@ def edit_task(request: Visit, name: str) -> HttpResponse:
         try:
             with form.telling():
                 if saves:
-                    body: TaskBody = read_body(form, schedule=schedules.read_schedule(request.POST))
+                    schedule = schedules.read_schedule(request.POST)
+                    body: TaskBody = read_body(form, base=task.spec, schedule=schedule)
                     changed = tasks.edit_task(request.visitor, name, _make_patch(body), _read_version(request))
                     messages.success(request, _("The task is saved."))
                     return push.lead(request, reverse("console:task_show", args=[changed.name]))
