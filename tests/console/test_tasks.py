@@ -39,7 +39,7 @@ def test_a_task_is_saved_with_a_schedule_and_runs_by_itself(
     expect(page.get_by_text("The name of a task has 1 to 255 characters.")).to_be_visible()
     page.get_by_label("Name", exact=True).fill("nightly")
     page.get_by_role("button", name="Save as a task").click()
-    expect(page.locator("#save [role=alert]")).to_contain_text("is not a cron expression")
+    expect(page.locator("#times")).to_contain_text("is not a cron expression")
     desk.look("task-wrong")
     page.get_by_label("Cron expression").fill("30 2 * * *")
     page.get_by_label("Time zone").select_option("Europe/Paris")

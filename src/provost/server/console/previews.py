@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from provost.core.documents import RecordCountDocument, RunDetailDocument
+from provost.core.errors import NotFound
 from provost.core.model import Decision, Status
 from provost.core.requests import RecordQuery
 from provost.core.rights import Principal
@@ -118,6 +119,8 @@ def _describe_records(visitor: Principal, run: str, chosen: str, cursor: str | N
 def show(request: Visit, run: UUID) -> HttpResponse:
     """Show how far a preview is, or what came of it."""
     found = runs.show_run(request.visitor, str(run))
+    if not found.dry_run:
+        raise NotFound(_("This run is no preview."))
     return render(request, "console/push_preview.html", describe(request.visitor, found))
 
 
