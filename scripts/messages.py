@@ -73,8 +73,10 @@ def list_kind_texts() -> Iterator[str]:
     for kind in connectors.list_kinds():
         connector = load_connector(kind)
         for model in (connector.options, connector.parameters):
-            for field in model.model_json_schema().get("properties", {}).values():
-                yield from (text for text in (field.get("title"), field.get("description")) if text)
+            for name, field in model.model_json_schema().get("properties", {}).items():
+                yield name.replace("_", " ").capitalize()
+                if text := field.get("description"):
+                    yield text
 
 
 def make_catalogue(language: str) -> polib.POFile:

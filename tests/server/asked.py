@@ -50,6 +50,8 @@ ASKED: dict[str, Callable[[str, Any], dict[str, Any]]] = {
             ),
         )
     },
+    "targets.count_targets": lambda place, _: {"body": said.TargetsBody(assets=(f"{place}1",))},
+    "passwords.sample_password": lambda *_: {"body": said.SampleBody()},
     "accounts.list_accounts": lambda *_: {"query": said.AccountQuery()},
     "accounts.add_account": lambda place, _: {
         "body": said.AccountBody(username="carol", asset=f"{place}1", secret=hush())
@@ -79,6 +81,7 @@ ASKED: dict[str, Callable[[str, Any], dict[str, Any]]] = {
         "run": find_run(world.runs, place),
         "query": said.RecordQuery(),
     },
+    "runs.count_records": lambda place, world: {"run": find_run(world.runs, place)},
     "runs.retry_run": lambda place, world: {"run": find_run(world.over, place)},
     "runs.cancel_run": lambda place, world: {"run": find_run(world.runs, place)},
     "tasks.list_tasks": lambda *_: {"query": said.TaskQuery()},

@@ -39,9 +39,13 @@ def test_what_is_no_path_is_refused(path: str) -> None:
 def test_assets_of_a_node_are_those_below_it_too() -> None:
     """A node means all assets in it and below it, each once, and nobody else's, also after it has moved."""
     from provost.server.models import Asset
-    from provost.server.services.nodes import ensure_nodes, list_asset_ids, move_node
+    from provost.server.services.nodes import ensure_nodes, find_nodes, list_asset_ids, move_node
 
     nodes = ensure_nodes(by=BY, paths=["/prod/web", "/prod/db", "/production"])
+
+    def list_ids(*paths: str) -> set[int]:
+        return list_asset_ids(nodes=find_nodes(by=BY, paths=paths))
+
     ids = {}
     for name, places in {
         "web": ["/prod/web"],
@@ -52,20 +56,20 @@ def test_assets_of_a_node_are_those_below_it_too() -> None:
         asset = Asset.objects.create(name=name, kind="memory", address=name, port=1)
         asset.nodes.set([nodes[path] for path in places])
         ids[name] = asset.id
-    assert list_asset_ids(by=BY, paths=["/prod"]) == sorted([ids["web"], ids["both"]])
-    assert list_asset_ids(by=BY, paths=["/prod/db", "/production"]) == sorted([ids["both"], ids["other"]])
+    assert list_ids("/prod") == {ids["web"], ids["both"]}
+    assert list_ids("/prod/db", "/production") == {ids["both"], ids["other"]}
     move_node(by=BY, path="/prod/web", into="/production")
-    assert list_asset_ids(by=BY, paths=["/prod"]) == [ids["both"]]
-    assert list_asset_ids(by=BY, paths=["/production"]) == sorted([ids["web"], ids["both"], ids["other"]])
+    assert list_ids("/prod") == {ids["both"]}
+    assert list_ids("/production") == {ids["web"], ids["both"], ids["other"]}
 
 
 def test_unknown_node_is_not_found_and_lists_the_closest() -> None:
     """The error for a node that is not there names the nearest ones first."""
-    from provost.server.services.nodes import ensure_nodes, list_asset_ids
+    from provost.server.services.nodes import ensure_nodes, find_nodes
 
     ensure_nodes(by=BY, paths=["/prod/web", "/a", "/b"])
     with pytest.raises(NotFound, match=r"no node '/prod/wep'\. There is: /prod/web, ") as caught:
-        list_asset_ids(by=BY, paths=["/prod/wep"])
+        find_nodes(by=BY, paths=["/prod", "/prod/wep"])
     assert caught.value.code == "node_not_found"
 
 

@@ -17,7 +17,7 @@ QUESTIONS = {
     ("accounts", "list_accounts", AccountQuery(node="/prod")): (3, 3),
     ("runs", "list_runs", RunQuery()): (3, 3),
     ("tasks", "list_tasks", TaskQuery()): (2, 4),
-    ("nodes", "list_nodes", None): (1, 1),
+    ("nodes", "list_nodes", None): (2, 2),
     ("users", "list_users", None): (3, 1),
     ("audit", "list_entries", AuditQuery()): (1, None),
 }

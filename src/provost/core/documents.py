@@ -30,10 +30,11 @@ class PageDocument(Document, Generic[T]):
 
 
 class NodeDocument(Document):
-    """A folder of assets; `assets` are those in it, without those below it."""
+    """A folder of assets; `assets` are those in it, `within` those in it and below it, each once."""
 
     path: str
     assets: int
+    within: int
 
 
 class HostKeyDocument(Document):
@@ -181,6 +182,15 @@ class ActivityDocument(RecordDocument):
     at: datetime | None
 
 
+class RecordCountDocument(Document):
+    """How many records of a run ended alike; `status` is null for those that are not settled."""
+
+    decision: Decision | None
+    status: Status | None
+    reason: str
+    count: int
+
+
 class RunDetailDocument(RunDocument):
     """A run with what was asked for: of assets and nodes, those that the caller sees."""
 
@@ -199,7 +209,7 @@ class ScheduleDocument(Document):
 
 
 class TaskDocument(Document):
-    """A saved push."""
+    """A saved push; `latest` is how its last run went."""
 
     name: str
     spec: PushSpec
@@ -207,6 +217,7 @@ class TaskDocument(Document):
     active: bool
     next_due: datetime | None
     last_run: UUID | None
+    latest: RunDocument | None
     comment: str
     created: datetime
     updated: datetime
@@ -295,6 +306,23 @@ class KindDocument(Document):
     secret_types: list[SecretType]
     options: dict[str, Any]
     parameters: dict[str, Any]
+
+
+class TargetsDocument(Document):
+    """How many assets are meant, of which kinds, and how many of them cannot be logged in to.
+
+    `skipped` have no privileged account whose secret is held: a push does not touch them.
+    """
+
+    assets: int
+    skipped: int
+    kinds: dict[str, int]
+
+
+class SampleDocument(Document):
+    """A password made by rules, for somebody to look at: it is not kept, and nothing is set to it."""
+
+    sample: str
 
 
 class ImportDocument(Document):

@@ -61,6 +61,11 @@ REMOVE_ASSET: Final = _operation("assets", "remove_asset", "DELETE /assets/{name
 TRUST_ASSET: Final = _operation("assets", "trust_asset", "POST /assets/{name}/trust", told.TrustDocument)
 IMPORT: Final = _operation("imports", "import_inventory", "POST /import", told.ImportDocument)
 
+COUNT_TARGETS: Final = _operation("targets", "count_targets", "POST /targets/count", told.TargetsDocument)
+SAMPLE_PASSWORD: Final = _operation(
+    "passwords", "sample_password", "POST /passwords/sample", told.SampleDocument
+)
+
 LIST_ACCOUNTS: Final = _operation("accounts", "list_accounts", "GET /accounts", _Page[told.AccountDocument])
 ADD_ACCOUNT: Final = _operation("accounts", "add_account", "POST /accounts", told.AccountDocument, 201)
 LIST_HISTORY: Final = _operation(
@@ -84,6 +89,9 @@ LIST_RUNS: Final = _operation("runs", "list_runs", "GET /runs", _Page[told.RunDo
 PUSH: Final = _operation("runs", "push", "POST /runs", told.RunDetailDocument, 202)
 SHOW_RUN: Final = _operation("runs", "show_run", "GET /runs/{run}", told.RunDetailDocument)
 LIST_RECORDS: Final = _operation("runs", "list_records", "GET /runs/{run}/records", _Page[told.RecordDocument])
+COUNT_RECORDS: Final = _operation(
+    "runs", "count_records", "GET /runs/{run}/counts", list[told.RecordCountDocument]
+)
 RETRY_RUN: Final = _operation("runs", "retry_run", "POST /runs/{run}/retry", told.RunDetailDocument, 202)
 CANCEL_RUN: Final = _operation("runs", "cancel_run", "POST /runs/{run}/cancel", told.RunDetailDocument)
 

@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
-from provost.core.model import Become, SecretType, Status
+from provost.core.model import Become, Decision, SecretType, Status
+from provost.core.passwords import PasswordRules
 from provost.core.push import PushSpec
 from provost.core.rights import Right, Role
 
@@ -149,6 +150,19 @@ class ForgetQuery(Said):
     forget: bool = False
 
 
+class TargetsBody(Said):
+    """Assets by name, and nodes with all below them."""
+
+    assets: tuple[Name, ...] = Many
+    nodes: tuple[Text, ...] = Many
+
+
+class SampleBody(Said):
+    """The rules to make a password by."""
+
+    rules: PasswordRules = PasswordRules()
+
+
 class PushBody(Said):
     """A push, or with `dry_run` a look at what it would do. A `secret` of the caller's own, or a random one."""
 
@@ -170,6 +184,7 @@ class RecordQuery(PageQuery):
     """Which records; `status` may be `open`. `search`: a part of the asset's name or of the username."""
 
     status: Status | Literal["open"] | None = None
+    decision: Decision | None = None
     reason: Name | None = None
     search: Name | None = None
 

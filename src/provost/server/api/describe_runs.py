@@ -90,8 +90,14 @@ def describe_activity(record: Record) -> told.ActivityDocument:
     )
 
 
-def describe_task(task: Task) -> told.TaskDocument:
-    """Tell of a task."""
+def describe_tasks(by: Principal, found: Sequence[Task]) -> list[told.TaskDocument]:
+    """Tell of tasks, each with how its last run went."""
+    last = [task.last_run for task in found if task.last_run is not None]
+    latest = {run.id: run for run in describe_runs(by, last)}
+    return [_describe_task(task, latest.get(task.last_run.id) if task.last_run else None) for task in found]
+
+
+def _describe_task(task: Task, latest: told.RunDocument | None) -> told.TaskDocument:
     schedule = Schedule.model_validate(task.schedule) if task.schedule else None
     return told.TaskDocument(
         name=task.name,
@@ -102,6 +108,7 @@ def describe_task(task: Task) -> told.TaskDocument:
         active=task.active,
         next_due=task.next_due,
         last_run=task.last_run_id,
+        latest=latest,
         comment=task.comment,
         created=task.created,
         updated=task.updated,
@@ -114,7 +121,7 @@ def describe_task_detail(by: Principal, task: Task) -> told.TaskDetailDocument:
     last, _ = runs.list_runs(by=by, filters=runs.RunFilter(task=task.name), page=Page(_LAST_RUNS))
     schedule = Schedule.model_validate(task.schedule) if task.schedule and task.active else None
     return told.TaskDetailDocument(
-        **describe_task(task).model_dump(),
+        **describe_tasks(by, [task])[0].model_dump(),
         next_times=schedules.next_times(schedule, timezone.now()) if schedule else [],
         runs=describe_runs(by, last),
     )

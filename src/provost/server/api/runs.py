@@ -1,4 +1,11 @@
-from provost.core.documents import PageDocument, RecordDocument, RunDetailDocument, RunDocument
+from provost.core.documents import (
+    PageDocument,
+    RecordCountDocument,
+    RecordDocument,
+    RunDetailDocument,
+    RunDocument,
+)
+from provost.core.model import Decision, Status
 from provost.core.requests import PushBody, RecordQuery, RunQuery
 from provost.core.rights import Principal
 from provost.server.api.describe_runs import describe_record, describe_run_detail, describe_runs
@@ -44,11 +51,24 @@ def show_run(by: Principal, run: str) -> RunDetailDocument:
 
 def list_records(by: Principal, run: str, query: RecordQuery) -> PageDocument[RecordDocument]:
     """List a run's records by asset and username."""
-    filters = runs.RecordFilter(query.status, query.reason, query.search)
+    filters = runs.RecordFilter(query.status, query.decision, query.reason, query.search)
     found = runs.list_records(
         by=by, run=runs.find_run(by=by, run_id=run), filters=filters, page=read_page(query)
     )
     return make_page(found, each(describe_record))
+
+
+def count_records(by: Principal, run: str) -> list[RecordCountDocument]:
+    """Count a run's records by decision, status and reason, the most first."""
+    return [
+        RecordCountDocument(
+            decision=Decision(decision) if decision else None,
+            status=Status(status) if status else None,
+            reason=reason,
+            count=count,
+        )
+        for decision, status, reason, count in runs.count_alike(by=by, run=runs.find_run(by=by, run_id=run))
+    ]
 
 
 def retry_run(by: Principal, run: str) -> RunDetailDocument:

@@ -15,8 +15,8 @@ from provost.core.model import Strategy
 from provost.core.requests import ScheduleBody, TaskBody, TaskPatch, TaskQuery, list_given
 from provost.core.rights import Principal
 from provost.core.schedule import Schedule
-from provost.server.api.describe_runs import describe_run_detail, describe_task, describe_task_detail
-from provost.server.api.paging import each, make_page, read_page
+from provost.server.api.describe_runs import describe_run_detail, describe_task_detail, describe_tasks
+from provost.server.api.paging import make_page, read_page
 from provost.server.api.reading import match_strategy, read_secret
 from provost.server.services import tasks
 
@@ -24,7 +24,7 @@ from provost.server.services import tasks
 def list_tasks(by: Principal, query: TaskQuery) -> PageDocument[TaskDocument]:
     """List tasks by name."""
     found = tasks.list_tasks(by=by, search=query.search, page=read_page(query))
-    return make_page(found, each(describe_task))
+    return make_page(found, lambda rows: describe_tasks(by, rows))
 
 
 def create_task(by: Principal, body: TaskBody) -> TaskDetailDocument:

@@ -1,15 +1,141 @@
-from typing import Final
+"""Saved tasks: the list, a task's page, and what is done with one."""
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.urls import URLPattern, path
+from typing import Any, Final
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from provost.core.documents import RunDetailDocument, TaskDetailDocument
+from provost.core.errors import UsageError, VaultError
+from provost.core.model import Strategy
+from provost.core.requests import PushBody, TaskBody, TaskPatch, TaskQuery
+from provost.server.api import tasks
+from provost.server.console import push, schedules
+from provost.server.console.spec_form import make_form, read_body, require_operator
+from provost.server.console.visitors import Visit
 
 
-def list_tasks(request: HttpRequest) -> HttpResponse:
-    """List them."""
-    return render(request, "console/tasks.html")
+@require_GET
+def list_tasks(request: Visit) -> HttpResponse:
+    """List tasks, or those of which a part of the name or comment was typed."""
+    search = request.GET.get("search", "").strip()[:255]
+    query = TaskQuery(search=search or None, cursor=request.GET.get("cursor") or None, limit=50)
+    page = tasks.list_tasks(request.visitor, query)
+    part = request.htmx and request.htmx.target == "tasks"
+    template = "console/tasks_part.html" if part else "console/tasks.html"
+    return render(request, template, {"page": page, "search": search})
+
+
+@require_GET
+def show_task(request: Visit, name: str) -> HttpResponse:
+    """Show what a task does, when it is due next, and how its last runs went."""
+    return render(request, "console/task.html", {"task": tasks.show_task(request.visitor, name)})
+
+
+@require_http_methods(["GET", "POST"])
+def edit_task(request: Visit, name: str) -> HttpResponse:
+    """Show a task in the form of a push, and save it. A secret that it holds stays unless another is given."""
+    require_operator(request.visitor)
+    task = tasks.show_task(request.visitor, name)
+    saves = request.POST.get("then") == "save"
+    model: type[Any] = TaskBody if saves else PushBody
+    form = make_form(model, request, start=_describe_start(task))
+    preview: RunDetailDocument | None = None
+    held = task.spec.strategy is Strategy.SPECIFIED
+    if request.method == "POST":
+        try:
+            with form.telling():
+                if saves:
+                    schedule = schedules.read_schedule(request.POST)
+                    body: TaskBody = read_body(form, base=task.spec, schedule=schedule)
+                    changed = tasks.edit_task(request.visitor, name, _make_patch(body), _read_version(request))
+                    messages.success(request, _("The task is saved."))
+                    return push.lead(request, reverse("console:task_show", args=[changed.name]))
+                preview = push.begin_preview(request.visitor, form, held=held)
+        except VaultError as error:
+            form.fault, form.code = error.message, error.code
+    version = request.POST.get("version", task.version)
+    return push.answer(request, form, preview, {"task": task, "held": held, "version": version})
+
+
+def _describe_start(task: TaskDetailDocument) -> dict[str, Any]:
+    return {
+        "spec": task.spec.model_dump(mode="json"),
+        "name": task.name,
+        "comment": task.comment,
+        "active": task.active,
+        **schedules.describe_start(task.schedule),
+    }
+
+
+def _make_patch(body: TaskBody) -> TaskPatch:
+    return TaskPatch(
+        name=body.name,
+        spec=body.spec,
+        schedule=body.schedule,
+        active=body.active,
+        comment=body.comment,
+        secret=body.secret,
+    )
+
+
+def _read_version(request: Visit) -> int:
+    text = request.POST.get("version", "")
+    return int(text) if text.isdecimal() else 0
+
+
+@require_POST
+def run_task(request: Visit, name: str) -> HttpResponse:
+    """Begin a run of a task now, and lead to it."""
+    run = tasks.run_task(request.visitor, name)
+    return redirect(f"{reverse('console:runs')}/{run.id}")
+
+
+@require_POST
+def pause_task(request: Visit, name: str) -> HttpResponse:
+    """Keep the clock from starting a task."""
+    return _change(
+        request, name, TaskPatch(active=False), _("The task is paused: the clock does not start it.")
+    )
+
+
+@require_POST
+def resume_task(request: Visit, name: str) -> HttpResponse:
+    """Let the clock start a task again."""
+    return _change(request, name, TaskPatch(active=True), _("The task is active again."))
+
+
+def _change(request: Visit, name: str, patch: TaskPatch, told: str) -> HttpResponse:
+    try:
+        tasks.edit_task(request.visitor, name, patch, _read_version(request))
+        messages.success(request, told)
+    except UsageError as error:
+        messages.error(request, error.message)
+    return redirect("console:task_show", name)
+
+
+@require_POST
+def delete_task(request: Visit, name: str) -> HttpResponse:
+    """Delete a task; its runs, and what they pushed, stay."""
+    try:
+        tasks.delete_task(request.visitor, name, _read_version(request))
+    except UsageError as error:
+        messages.error(request, error.message)
+        return redirect("console:task_show", name)
+    messages.success(request, _("Task %(name)s is deleted.") % {"name": name})
+    return redirect("console:tasks")
 
 
 urlpatterns: Final[list[URLPattern]] = [
     path("tasks", list_tasks, name="tasks"),
+    path("tasks/<str:name>", show_task, name="task_show"),
+    path("tasks/<str:name>/edit", edit_task, name="task_edit"),
+    path("tasks/<str:name>/run", run_task, name="task_run"),
+    path("tasks/<str:name>/pause", pause_task, name="task_pause"),
+    path("tasks/<str:name>/resume", resume_task, name="task_resume"),
+    path("tasks/<str:name>/delete", delete_task, name="task_delete"),
 ]

@@ -1,9 +1,11 @@
 """From what an operator asked for to the assets and accounts that it means; bad input is refused here."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from django.db.models import Exists, OuterRef
 from pydantic import BaseModel, ValidationError
 
 from provost.core.errors import Refused
@@ -15,8 +17,9 @@ from provost.server.models import Asset
 from provost.server.services.assets import find_assets
 from provost.server.services.checks import check_secret, load_connector
 from provost.server.services.chunks import split
-from provost.server.services.nodes import find_node, list_asset_ids
+from provost.server.services.nodes import find_nodes, list_asset_ids
 from provost.server.services.reach import check_assets, check_node
+from provost.server.services.secrets import select_usable
 
 _MOST: Final = 200_000
 """Records that one run may have: all of them are written down at once."""
@@ -84,13 +87,43 @@ def _find_targets(by: Principal, spec: PushSpec) -> tuple[Asset, ...]:
     by.require(Right.OPERATE, what="push")
     if not spec.assets and not spec.nodes:
         raise Refused("Name at least one asset or node to push to.", code="no_assets")
-    found = {asset.id: asset for asset in find_assets(by=by, names=spec.assets)}
-    for path in spec.nodes:
-        check_node(by, Right.OPERATE, find_node(by=by, path=path), what=f"push to {path}")
-    for chunk in split(list_asset_ids(by=by, paths=spec.nodes)):
-        found |= {asset.id: asset for asset in Asset.objects.filter(id__in=chunk)}
-    check_assets(by, Right.OPERATE, found.values(), what="push to all of these assets")
-    return tuple(sorted(found.values(), key=lambda asset: asset.name))
+    found = [
+        asset
+        for chunk in split(_find_ids(by, spec.assets, spec.nodes))
+        for asset in Asset.objects.filter(id__in=chunk)
+    ]
+    return tuple(sorted(found, key=lambda asset: asset.name))
+
+
+def _find_ids(by: Principal, assets: Sequence[str], nodes: Sequence[str]) -> list[int]:
+    """Return the ids of assets by name, and of those in nodes and below them, each once."""
+    named = find_assets(by=by, names=assets)
+    folders = find_nodes(by=by, paths=nodes)
+    for node in folders:
+        check_node(by, Right.OPERATE, node, what=f"push to {node}")
+    check_assets(by, Right.OPERATE, named, what="push to all of these assets")
+    return sorted({asset.id for asset in named} | list_asset_ids(nodes=folders))
+
+
+def count_targets(*, by: Principal, assets: Sequence[str], nodes: Sequence[str]) -> tuple[Counter[str], int]:
+    """Count the assets that a push would mean, by kind, and those of them that it would skip.
+
+    It skips what has no privileged account with a secret to log in with.  Nothing named is no assets.
+
+    Raises:
+        NotFound: an asset or a node that is not there.
+        Forbidden: the caller may not push to one of them.
+    """
+    by.require(Right.OPERATE, what="push")
+    usable = select_usable().filter(account__asset=OuterRef("pk"), account__privileged=True)
+    kinds: Counter[str] = Counter()
+    skipped = 0
+    for chunk in split(_find_ids(by, assets, nodes)):
+        rows = Asset.objects.filter(id__in=chunk).annotate(usable=Exists(usable))
+        for kind, has_login in rows.values_list("kind", "usable"):
+            kinds[kind] += 1
+            skipped += not has_login
+    return kinds, skipped
 
 
 def read_parameters(spec: PushSpec, kinds: Sequence[str]) -> dict[str, BaseModel]:

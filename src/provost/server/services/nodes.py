@@ -1,6 +1,8 @@
 """Folders of assets. A node's full path ("/prod/web") is how people name it; treebeard keeps the tree."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from django.db import connection, transaction
 from django.db.models import Count, QuerySet
@@ -146,12 +148,28 @@ def find_node(*, by: Principal, path: str) -> Node:
     Raises:
         NotFound: there is none that the caller sees; the message lists what there is.
     """
-    try:
-        node: Node = limited(by).get(full_path=check_path(path))
-    except (Node.DoesNotExist, Refused):
+    return find_nodes(by=by, paths=[path])[0]
+
+
+def find_nodes(*, by: Principal, paths: Sequence[str]) -> list[Node]:
+    """Return the nodes at these paths, in their order.
+
+    Raises:
+        NotFound: one is not there, or out of sight; the message lists what there is.
+    """
+    spelled = {}
+    for path in paths:
+        with suppress(Refused):
+            spelled[path] = check_path(path)
+    found = {
+        node.full_path: node
+        for chunk in split(set(spelled.values()))
+        for node in limited(by).filter(full_path__in=chunk)
+    }
+    if missing := [path for path in paths if spelled.get(path) not in found]:
         known = limited(by).values_list("full_path", flat=True)
-        raise describe_missing("node", [path], known, code="node_not_found") from None
-    return node
+        raise describe_missing("node", missing, known, code="node_not_found")
+    return [found[spelled[path]] for path in paths]
 
 
 def list_nodes(*, by: Principal) -> list[tuple[Node, int]]:
@@ -159,22 +177,41 @@ def list_nodes(*, by: Principal) -> list[tuple[Node, int]]:
     return [(node, node.own) for node in limited(by).annotate(own=Count("assets")).order_by("path")]
 
 
+def count_within(*, by: Principal) -> Counter[str]:
+    """Count the assets in each node that somebody sees and below it, each once, by its place in the tree."""
+    through = Asset.nodes.through.objects.filter(within(by.require(Right.VIEW, what="see nodes"), "node__"))
+    inside = {
+        (above, asset_id)
+        for asset_id, place in through.values_list("asset_id", "node__path")
+        for above in _list_places(place)
+    }
+    return Counter(place for place, _ in inside)
+
+
+def _list_places(place: str) -> Iterator[str]:
+    """Yield a node's place in the tree after those of all nodes above it."""
+    return (place[:end] for end in range(Node.steplen, len(place) + 1, Node.steplen))
+
+
 def list_paths(*, places: Iterable[str]) -> dict[str, str]:
     """Return the paths of nodes by their places in the tree."""
     return dict(Node.objects.filter(path__in=set(places)).values_list("path", "full_path"))
 
 
-def list_asset_ids(*, by: Principal, paths: Sequence[str]) -> list[int]:
-    """Return the ids of all assets in the nodes at `paths` and below them, each once.
-
-    Raises:
-        NotFound: a node is not there, or the caller does not see it.
-    """
-    ids: set[int] = set()
-    for path in paths:
-        node = find_node(by=by, path=path)
-        ids.update(Asset.objects.filter(nodes__path__startswith=node.path).values_list("id", flat=True))
-    return sorted(ids)
+def list_asset_ids(*, nodes: Iterable[Node]) -> set[int]:
+    """Return the ids of all assets in these nodes and below them."""
+    chosen = {node.path for node in nodes}
+    below = [
+        pk
+        for pk, place in Node.objects.values_list("pk", "path")
+        if chosen and not chosen.isdisjoint(_list_places(place))
+    ]
+    through = Asset.nodes.through.objects
+    return {
+        asset_id
+        for chunk in split(below)
+        for asset_id in through.filter(node_id__in=chunk).values_list("asset_id", flat=True)
+    }
 
 
 def rename_node(*, by: Principal, path: str, name: str) -> Node:

@@ -50,6 +50,7 @@ class RecordFilter:
     """Which records are wanted; `status` may be `open`; `search`: a part of the asset's name or username."""
 
     status: str | None = None
+    decision: str | None = None
     reason: str | None = None
     search: str | None = None
 
@@ -237,6 +238,8 @@ def list_records(
     records = limited_records(by).filter(run=run)
     if filters.status is not None:
         records = records.filter(status=None if filters.status == "open" else filters.status)
+    if filters.decision is not None:
+        records = records.filter(decision=filters.decision)
     if filters.reason is not None:
         records = records.filter(reason=filters.reason)
     if filters.search:
@@ -258,6 +261,12 @@ def count_records(*, by: Principal, runs: Sequence[Run]) -> dict[UUID, Counter[s
     for run_id, status, count in rows.annotate(count=Count("id")):
         counts[run_id][status or "open"] += count
     return counts
+
+
+def count_alike(*, by: Principal, run: Run) -> list[tuple[str | None, str | None, str, int]]:
+    """Count a run's records by decision, status and reason: these three, and how many; the most first."""
+    rows = limited_records(by).filter(run=run).values_list("decision", "status", "reason")
+    return list(rows.annotate(count=Count("id")).order_by("-count", "decision", "status", "reason"))
 
 
 def request_cancel(*, by: Principal, run: Run) -> None:

@@ -159,7 +159,7 @@ def find_task(*, by: Principal, name: str) -> Task:
     Raises:
         NotFound: there is none that the caller sees; the message lists what there is.
     """
-    task = limited(by).select_related("last_run").filter(name=name).first()
+    task = limited(by).select_related("last_run__task").filter(name=name).first()
     if task is None:
         known = limited(by).values_list("name", flat=True)
         raise describe_missing("task", [name], known, code="task_not_found")
@@ -208,7 +208,7 @@ def list_tasks(
 ) -> tuple[list[Task], Place | None]:
     """List tasks by name, and where the next page begins; `search` is a part of the name or comment."""
     settle_interrupted()
-    tasks = limited(by).select_related("last_run")
+    tasks = limited(by).select_related("last_run__task")
     if search:
         tasks = tasks.filter(Q(name__icontains=search) | Q(comment__icontains=search))
     return cut(tasks, ["name"], page)

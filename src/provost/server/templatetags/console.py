@@ -103,6 +103,12 @@ def when(instant: datetime | None) -> SafeString:
     return format_html('<time datetime="{}">{}</time>', utc.isoformat(), utc.strftime("%Y-%m-%d %H:%M:%S UTC"))
 
 
+@register.simple_tag
+def wrong(form: Form[Any], place: str) -> str:
+    """Return what is wrong at a place of a form that is not one field, or with what is in it."""
+    return next((text for name, text in form.errors.items() if f"{name}.".startswith(f"{place}.")), "")
+
+
 @register.inclusion_tag("console/parts/field.html")
 def field(  # noqa: PLR0913  # as many as a field has
     form: Form[Any],
@@ -159,12 +165,12 @@ def schema_fields(form: Form[Any], schema: Mapping[str, Any], prefix: str) -> di
         fields.append(
             {
                 "name": f"{prefix}.{name}",
-                "label": _(one.get("title") or name),
+                "label": _(name.replace("_", " ").capitalize()),
                 "help": _(text) if (text := one.get("description", "")) else "",
                 "kind": kind,
                 "options": [("", _("as usual")), *_list_values(values, kinds)] if kind == "select" else [],
                 "required": name in needed,
-                "placeholder": "" if one.get("default") is None else str(one["default"]),
+                "placeholder": str(one["default"]) if one.get("default") else "",
             }
         )
     return {"form": form, "fields": fields}
