@@ -15,8 +15,8 @@ def list_reasons() -> set[str]:
     return {code for cell in cells for code in re.findall(r"`([a-z_]+)`", cell)}
 
 
-def test_every_reason_of_a_record_or_a_run_has_advice_and_nothing_else_has() -> None:
-    """A reason that is added to docs/reasons.md needs what to do in the console, and one that goes takes it along."""
+def test_every_reason_has_advice_and_nothing_else_has() -> None:
+    """A reason that is added to docs/reasons.md needs its advice; one that goes takes it along."""
     reasons = list_reasons()
     assert len(reasons) > 60
     assert reasons == ADVICE.keys()

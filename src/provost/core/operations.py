@@ -81,6 +81,7 @@ LIST_RUNS: Final = _operation("runs", "list_runs", "GET /runs", _Page[told.RunDo
 PUSH: Final = _operation("runs", "push", "POST /runs", told.RunDetailDocument, 202)
 SHOW_RUN: Final = _operation("runs", "show_run", "GET /runs/{run}", told.RunDetailDocument)
 LIST_RECORDS: Final = _operation("runs", "list_records", "GET /runs/{run}/records", _Page[told.RecordDocument])
+LIST_REASONS: Final = _operation("runs", "list_reasons", "GET /runs/{run}/reasons", list[told.ReasonDocument])
 RETRY_RUN: Final = _operation("runs", "retry_run", "POST /runs/{run}/retry", told.RunDetailDocument, 202)
 CANCEL_RUN: Final = _operation("runs", "cancel_run", "POST /runs/{run}/cancel", told.RunDetailDocument)
 
@@ -100,6 +101,8 @@ REMOVE_USER: Final = _operation("users", "remove_user", "DELETE /users/{name}", 
 LIST_TOKENS: Final = _operation("tokens", "list_tokens", "GET /tokens", list[told.TokenDocument])
 CREATE_TOKEN: Final = _operation("tokens", "create_token", "POST /tokens", told.NewTokenDocument, 201)
 REVOKE_TOKEN: Final = _operation("tokens", "revoke_token", "DELETE /tokens/{user}/{name}", type(None), 204)
+
+OVERVIEW: Final = _operation("overview", "show_overview", "GET /overview", told.OverviewDocument)
 
 LIST_AUDIT: Final = _operation("audit", "list_entries", "GET /audit", _Page[told.AuditDocument])
 VERIFY_AUDIT: Final = _operation("audit", "verify", "GET /audit/proof", told.ProofDocument)

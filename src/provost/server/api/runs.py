@@ -1,10 +1,11 @@
-from provost.core.documents import PageDocument, RecordDocument, RunDetailDocument, RunDocument
+from provost.core.documents import PageDocument, ReasonDocument, RecordDocument, RunDetailDocument, RunDocument
+from provost.core.model import Status
 from provost.core.requests import PushBody, RecordQuery, RunQuery
 from provost.core.rights import Principal
 from provost.server.api.describe_runs import describe_record, describe_run_detail, describe_runs
 from provost.server.api.paging import each, make_page, read_page
 from provost.server.api.reading import match_strategy, read_secret
-from provost.server.services import idempotency, runs, tasks
+from provost.server.services import idempotency, reasons, runs, tasks
 
 
 def list_runs(by: Principal, query: RunQuery) -> PageDocument[RunDocument]:
@@ -49,6 +50,21 @@ def list_records(by: Principal, run: str, query: RecordQuery) -> PageDocument[Re
         by=by, run=runs.find_run(by=by, run_id=run), filters=filters, page=read_page(query)
     )
     return make_page(found, each(describe_record))
+
+
+def list_reasons(by: Principal, run: str) -> list[ReasonDocument]:
+    """List how the records of a run ended: by status and reason, the most frequent first."""
+    found = reasons.list_reasons(by=by, run=runs.find_run(by=by, run_id=run))
+    return [
+        ReasonDocument(
+            status=Status(one.status),
+            reason=one.reason,
+            count=one.count,
+            message=one.message,
+            assets=list(one.assets),
+        )
+        for one in found
+    ]
 
 
 def retry_run(by: Principal, run: str) -> RunDetailDocument:

@@ -1,4 +1,4 @@
-"""What a reason means, and what to do next in the console: the codes of docs/reasons.md that records and runs have."""
+"""What a reason of a record or a run means, and what to do next: for each code of docs/reasons.md."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -72,9 +72,7 @@ ADVICE: Final[dict[str, Advice]] = {
     ),
     "connect_timeout": Advice(
         _("No answer came in time."),
-        _(
-            "Is the host up, and does a firewall let Provost through? For slow hosts push with a longer timeout."
-        ),
+        _("Is the host up, and does a firewall let Provost through? To slow hosts push with a longer timeout."),
     ),
     "address_unknown": Advice(
         _("The name does not resolve to an address."),
@@ -107,9 +105,7 @@ ADVICE: Final[dict[str, Advice]] = {
     ),
     "login_method_unavailable": Advice(
         _("The host offers no way to log in with this type of secret."),
-        _(
-            "Allow it in sshd_config, or give the privileged account a secret of the other type. Then press Retry."
-        ),
+        _("Allow it in sshd_config, or give the privileged account another type of secret. Then press Retry."),
     ),
     "not_root": Advice(
         _("The login worked, but the privileged account is not root."),
@@ -141,9 +137,7 @@ ADVICE: Final[dict[str, Advice]] = {
         _("Mend the host's name service (sssd, nslcd, winbind). Then press Retry."),
     ),
     "cleanup_failed": Advice(
-        _(
-            "An account whose creation failed could not be removed again. A note on the host tells the next push."
-        ),
+        _("An account whose creation failed could not be removed; a note on the host tells the next push."),
         _("Mend what the message says. Then press Retry: it goes on where this one ended."),
     ),
     "appeared": Advice(
