@@ -50,11 +50,11 @@ def test_an_empty_overview_says_what_is_to_be_done() -> None:
         (180, 365, 0),
         (365, None, 0),
     ]
-    assert not (found.failures or found.stopped or found.running or found.due)
+    assert [*found.failures, *found.stopped, *found.running, *found.due] == []
 
 
 def test_the_overview_counts_what_is_in_reach(world: Any) -> None:
-    """Accounts, steps, runs by day, failures of a week, and secrets by age: of /prod, for who sees /prod alone."""
+    """Accounts, steps, runs by day, failures of a week and secrets by age: who sees /prod sees those of /prod."""
     from django.utils import timezone
 
     from provost.server.models import Account, Asset, Run
@@ -115,7 +115,7 @@ def test_the_overview_counts_what_is_in_reach(world: Any) -> None:
 
 
 def test_the_reasons_of_a_run_are_those_that_somebody_sees(world: Any) -> None:
-    """Records are grouped by status and reason, with a message and the first assets: of /prod, for who sees that."""
+    """Records are grouped by status and reason, with a message and the first assets, of what is in reach."""
     from provost.server.api.runs import list_reasons
     from provost.server.models import Asset, Run
 

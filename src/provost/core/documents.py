@@ -285,8 +285,8 @@ class StepsDocument(Document):
 class OverviewDocument(Document):
     """What there is, what goes on, and what went wrong, of all that the caller sees.
 
-    `days` are the last 30.  `failures` are of the records of the last 7 days, and `stopped` of runs that did not
-    begin or could not go on.  `wanting` are assets without a privileged account: no push can work there.
+    `days` are the last 30.  `failures` are of the records of the last 7 days, and `stopped` of runs that did
+    not begin or could not go on.  `wanting` are assets without a privileged account: no push can work there.
     """
 
     steps: StepsDocument
