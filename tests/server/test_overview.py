@@ -54,7 +54,7 @@ def test_an_empty_overview_says_what_is_to_be_done() -> None:
 
 
 def test_the_overview_counts_what_is_in_reach(world: Any) -> None:
-    """Accounts, steps, runs by day, failures of a week and secrets by age: who sees /prod sees those of /prod."""
+    """Accounts, steps, runs by day, failures of a week and secrets by age: those of /prod for who sees that."""
     from django.utils import timezone
 
     from provost.server.models import Account, Asset, Run
