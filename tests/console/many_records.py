@@ -23,7 +23,7 @@ def main() -> None:
     assets = list(Asset.objects.filter(name__in=sys.argv[1:]))
     rows = []
     for number in range(COUNT):
-        asset = assets[number % len(assets)] if number % 2 else None
+        asset = assets[number // 2 % len(assets)] if number % 2 else None
         failed = number % 10 == 0
         rows.append(
             Record(

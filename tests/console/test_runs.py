@@ -109,6 +109,7 @@ def test_a_run_is_watched_explained_mended_and_retried(
     expect(page.get_by_text("No run is like that")).to_be_visible()
     expect(page).to_have_url(re.compile("state=skipped"))
     page.get_by_label("State").select_option("")
+    expect(page.locator("tbody tr").first).to_contain_text("alice, bob")
     desk.look("runs")
 
 
@@ -127,7 +128,7 @@ def test_a_run_is_cancelled(desk: Desk, site: Site, silent: socket.socket) -> No
     silent.close()
     expect_state(page, "cancelled")
     expect(page.get_by_role("button", name="Retry 4 accounts")).to_be_visible()
-    expect(page.locator("#run-records")).to_contain_text("The run was stopped before it changed anything here.")
+    expect(page.locator("#run-reasons")).to_contain_text("The run was stopped before it changed anything here.")
 
 
 def test_ten_thousand_records_from_outside_are_paged_filtered_and_inert(

@@ -35,11 +35,11 @@ ADVICE: Final[dict[str, Advice]] = {
     # The run
     "no_privileged_account": Advice(
         _("The asset has no privileged account whose secret Provost holds, so it was not touched."),
-        _("Open the asset, add its privileged account with the secret, and press Retry here."),
+        _("Open the asset, add its privileged account with the secret, and press Retry on the run."),
     ),
     "asset_busy": Advice(
         _("Another run has worked on the asset for ten minutes."),
-        _("See under Runs which one is running; when it is over, press Retry here."),
+        _("See under Runs which one is running; when it is over, press Retry on this one."),
     ),
     "asset_gone": Advice(
         _("The asset was removed before the run came to it."),

@@ -131,7 +131,6 @@ def _tell_records(request: Visit, run: RunDetailDocument) -> dict[str, Any]:
         "next": page.next,
         "query": query,
         "filtered": _is_filtered(query),
-        "counts": [(status, run.counts[status]) for status in STATUSES if run.counts.get(status)],
         "reasons": [one for one in reasons if _is_told(one)],
         "address": reverse("console:run_show", args=[run.id]),
         "shown": f"?{shown}" if shown else "",

@@ -28,6 +28,12 @@ def bar(counts: Mapping[str, int]) -> dict[str, Any]:
 
 
 @register.filter
+def in_order(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Return numbers of records by status, in the order of bars."""
+    return [(status, counts[status]) for status in progress.STATUSES if counts.get(status)]
+
+
+@register.filter
 def inert(text: Any) -> str:
     """Return text from outside without what could act."""
     return make_inert(str(text))
