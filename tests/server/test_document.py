@@ -29,7 +29,7 @@ def test_the_api_does_what_its_document_says(api, client, request, tmp_path):
             if operation.path.startswith(prefix) and operation.method != "DELETE":
                 lines.append(f'[[operations]]\ninclude-operation-id = "{operation.name}"')
                 lines.append(f'parameters = {{ "path.name" = "{name}" }}')
-    for operation_id in ("show_run", "list_records", "watch_run", "export_run"):
+    for operation_id in ("show_run", "list_records", "list_reasons", "watch_run", "export_run"):
         lines.append(f'[[operations]]\ninclude-operation-id = "{operation_id}"')
         lines.append(f'parameters = {{ "path.run" = "{run}" }}')
     for operation_id in ("show_account", "edit_account", "list_history", "reveal"):

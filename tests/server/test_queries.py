@@ -20,6 +20,7 @@ QUESTIONS = {
     ("nodes", "list_nodes", None): (2, 2),
     ("users", "list_users", None): (3, 1),
     ("audit", "list_entries", AuditQuery()): (1, None),
+    ("overview", "show_overview", None): (14, 18),
 }
 
 
@@ -74,12 +75,12 @@ def test_the_number_of_queries_does_not_grow_with_the_rows():
 
 
 @pytest.mark.usefixtures("database")
-def test_the_records_of_a_run_take_three_queries():
+def test_the_records_of_a_run_take_three_queries_and_their_reasons_four():
     """However many there are."""
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
-    from provost.server.api.runs import list_records
+    from provost.server.api.runs import list_reasons, list_records
     from provost.server.services import runs
 
     fill(0, 20)
@@ -89,3 +90,8 @@ def test_the_records_of_a_run_take_three_queries():
         page = list_records(BY, str(run.id), RecordQuery())
     assert len(page.items) == 40
     assert len(queries) == 3
+    run.records.update(status="failed", reason="unreachable")
+    with CaptureQueriesContext(connection) as queries:
+        (reason,) = list_reasons(BY, str(run.id))
+    assert reason.count == 40
+    assert len(queries) == 4

@@ -3,7 +3,7 @@
 `version` counts the changes of a thing: who changes it can say which one was seen.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Generic, Literal, TypeVar
 from uuid import UUID
 
@@ -141,13 +141,14 @@ class RevealedDocument(Document):
 class RunDocument(Document):
     """One execution; `counts` are its records by status, those without one yet as `open`.
 
-    Records and a task that the caller does not see are left out.
+    `usernames` are the first few that it pushes.  Records and a task that the caller does not see are left out.
     """
 
     id: UUID
     state: str
     action: str
     dry_run: bool
+    usernames: list[str]
     task: str | None
     requested_by: str
     reason: str
@@ -192,9 +193,23 @@ class RecordCountDocument(Document):
 
 
 class RunDetailDocument(RunDocument):
-    """A run with what was asked for: of assets and nodes, those that the caller sees."""
+    """A run with what was asked for: of assets and nodes, those that the caller sees.
+
+    `cancel_requested`: it was asked to stop, and ends when what has begun is finished.
+    """
 
     spec: PushSpec
+    cancel_requested: bool
+
+
+class ReasonDocument(Document):
+    """The records of a run that ended in the same way: how many, the message of one, and the first assets."""
+
+    status: Status
+    reason: str
+    count: int
+    message: str
+    assets: list[str]
 
 
 class ScheduleDocument(Document):
@@ -236,6 +251,81 @@ class TimesDocument(Document):
 
     words: str
     next_times: list[datetime]
+
+
+class AccountCountsDocument(Document):
+    """How many accounts are in the list; of these, the privileged and those made by Provost; the unsettled."""
+
+    listed: int
+    privileged: int
+    created_by_provost: int
+    unsettled: int
+
+
+class DayDocument(Document):
+    """The runs that began on a day (UTC), and their records by status, those without one yet as `open`."""
+
+    day: date
+    runs: int
+    counts: dict[str, int]
+
+
+class FailureDocument(Document):
+    """A reason that records, or runs, ended badly for: how many, and the newest runs of it."""
+
+    status: str
+    reason: str
+    count: int
+    runs: list[UUID]
+
+
+class DueDocument(Document):
+    """When a task is due next."""
+
+    task: str
+    at: datetime
+
+
+class WantingDocument(Document):
+    """How many assets lack something, and the names of the first few."""
+
+    count: int
+    assets: list[str]
+
+
+class AgeDocument(Document):
+    """How many secrets in force are at least, and less than, so many days old (null: however old)."""
+
+    least: int
+    below: int | None
+    count: int
+
+
+class StepsDocument(Document):
+    """What has been done already: an asset with a privileged account, a push, a saved task."""
+
+    asset: bool
+    push: bool
+    task: bool
+
+
+class OverviewDocument(Document):
+    """What there is, what goes on, and what went wrong, of all that the caller sees.
+
+    `days` are the last 30.  `failures` are of the records of the last 7 days, and `stopped` of runs that did
+    not begin or could not go on.  `wanting` are assets without a privileged account: no push can work there.
+    """
+
+    steps: StepsDocument
+    assets: int
+    accounts: AccountCountsDocument
+    days: list[DayDocument]
+    failures: list[FailureDocument]
+    stopped: list[FailureDocument]
+    running: list[RunDocument]
+    due: list[DueDocument]
+    wanting: WantingDocument
+    ages: list[AgeDocument]
 
 
 class GrantDocument(Document):

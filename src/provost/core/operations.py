@@ -92,6 +92,7 @@ LIST_RECORDS: Final = _operation("runs", "list_records", "GET /runs/{run}/record
 COUNT_RECORDS: Final = _operation(
     "runs", "count_records", "GET /runs/{run}/counts", list[told.RecordCountDocument]
 )
+LIST_REASONS: Final = _operation("runs", "list_reasons", "GET /runs/{run}/reasons", list[told.ReasonDocument])
 RETRY_RUN: Final = _operation("runs", "retry_run", "POST /runs/{run}/retry", told.RunDetailDocument, 202)
 CANCEL_RUN: Final = _operation("runs", "cancel_run", "POST /runs/{run}/cancel", told.RunDetailDocument)
 
@@ -119,6 +120,8 @@ END_SESSION: Final = _operation(
 LIST_TOKENS: Final = _operation("tokens", "list_tokens", "GET /tokens", list[told.TokenDocument])
 CREATE_TOKEN: Final = _operation("tokens", "create_token", "POST /tokens", told.NewTokenDocument, 201)
 REVOKE_TOKEN: Final = _operation("tokens", "revoke_token", "DELETE /tokens/{user}/{name}", type(None), 204)
+
+OVERVIEW: Final = _operation("overview", "show_overview", "GET /overview", told.OverviewDocument)
 
 LIST_AUDIT: Final = _operation("audit", "list_entries", "GET /audit", _Page[told.AuditDocument])
 VERIFY_AUDIT: Final = _operation("audit", "verify", "GET /audit/proof", told.ProofDocument)

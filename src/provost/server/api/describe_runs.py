@@ -16,6 +16,7 @@ from provost.server.services import assets, nodes, runs, tasks
 from provost.server.services.pages import Page
 
 _LAST_RUNS = 5
+_FIRST_USERNAMES = 3
 
 
 def describe_runs(by: Principal, found: Sequence[Run]) -> list[told.RunDocument]:
@@ -28,6 +29,7 @@ def describe_runs(by: Principal, found: Sequence[Run]) -> list[told.RunDocument]
             state=run.state,
             action=run.action,
             dry_run=run.dry_run,
+            usernames=list(run.spec.get("usernames", ()))[:_FIRST_USERNAMES],
             task=run.task.name if run.task and run.task.id in seen else None,
             requested_by=_tell_requester(by, run, seen),
             reason=run.reason,
@@ -60,7 +62,9 @@ def describe_run_detail(by: Principal, run: Run) -> told.RunDetailDocument:
                 "nodes": tuple(path for path in spec.nodes if path in seen_nodes),
             }
         )
-    return told.RunDetailDocument(**describe_runs(by, [run])[0].model_dump(), spec=spec)
+    return told.RunDetailDocument(
+        **describe_runs(by, [run])[0].model_dump(), spec=spec, cancel_requested=run.cancel_requested
+    )
 
 
 def describe_record(record: Record) -> told.RecordDocument:

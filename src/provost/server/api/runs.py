@@ -1,5 +1,6 @@
 from provost.core.documents import (
     PageDocument,
+    ReasonDocument,
     RecordCountDocument,
     RecordDocument,
     RunDetailDocument,
@@ -11,7 +12,7 @@ from provost.core.rights import Principal
 from provost.server.api.describe_runs import describe_record, describe_run_detail, describe_runs
 from provost.server.api.paging import each, make_page, read_page
 from provost.server.api.reading import match_strategy, read_secret
-from provost.server.services import idempotency, runs, tasks
+from provost.server.services import idempotency, reasons, runs, tasks
 
 
 def list_runs(by: Principal, query: RunQuery) -> PageDocument[RunDocument]:
@@ -68,6 +69,21 @@ def count_records(by: Principal, run: str) -> list[RecordCountDocument]:
             count=count,
         )
         for decision, status, reason, count in runs.count_alike(by=by, run=runs.find_run(by=by, run_id=run))
+    ]
+
+
+def list_reasons(by: Principal, run: str) -> list[ReasonDocument]:
+    """List how the records of a run ended: by status and reason, the most frequent first."""
+    found = reasons.list_reasons(by=by, run=runs.find_run(by=by, run_id=run))
+    return [
+        ReasonDocument(
+            status=Status(one.status),
+            reason=one.reason,
+            count=one.count,
+            message=one.message,
+            assets=list(one.assets),
+        )
+        for one in found
     ]
 
 

@@ -80,14 +80,18 @@ async def watch_run(request: HttpRequest, run: str) -> StreamingHttpResponse:
 
 async def export_run(request: HttpRequest, run: str, query: Query[ExportQuery]) -> StreamingHttpResponse:
     """Export all records of a run, as CSV or as a JSON document a line."""
-    by = _find_caller(request)
-    found = await sync_to_async(runs.find_run)(by=by, run_id=run)
+    return await sync_to_async(stream_records)(_find_caller(request), run, query.format)
+
+
+def stream_records(by: Principal, run: str, form: Literal["csv", "json"]) -> StreamingHttpResponse:
+    """Return all records of a run as a file, as CSV or as a JSON document a line."""
+    found = runs.find_run(by=by, run_id=run)
     records = map(describe_record, runs.export_records(by=by, run=found))
-    if query.format == "json":
+    if form == "json":
         response = _stream(_batch(f"{one.model_dump_json()}\n" for one in records), "application/x-ndjson")
     else:
         response = _stream(_batch(write_csv(records)), "text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="run-{found.id}.{query.format}"'
+    response["Content-Disposition"] = f'attachment; filename="run-{found.id}.{form}"'
     return response
 
 

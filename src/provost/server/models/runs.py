@@ -86,7 +86,7 @@ class Record(models.Model):
             ),
         ]
         indexes: ClassVar = [
-            models.Index(fields=["run", "status"], name="record_run_status"),
+            models.Index(fields=["run", "status", "reason"], name="record_run_reason"),
             models.Index(fields=["account", "-settled_at"], name="record_account"),
         ]
 

@@ -60,6 +60,7 @@ class SecretVersion(models.Model):
                 name="one_current_secret",
             ),
         ]
+        indexes: ClassVar = [models.Index(fields=["state", "account", "promoted_at"], name="secret_age")]
 
     def __str__(self) -> str:
         return f"{self.state} {self.secret_type} version {self.version}"

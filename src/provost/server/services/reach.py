@@ -22,6 +22,14 @@ def limit(rows: QuerySet[M], reach: Reach, *, asset: str = "pk") -> QuerySet[M]:
     )
 
 
+def limit_many(rows: QuerySet[M], reach: Reach, *, asset: str = "pk") -> QuerySet[M]:
+    """Keep the same rows as `limit`, where all of them are counted: what is within reach is looked up once."""
+    if reach.everywhere:
+        return rows
+    inside = Asset.nodes.through.objects.filter(within(reach, "node__")).values("asset_id")
+    return rows.filter(**{f"{asset}__in": inside})
+
+
 def within(reach: Reach, node: str = "") -> Q:
     """Return what tells nodes within reach: `node` is the way to the node, with its underscores."""
     if reach.everywhere:

@@ -6,20 +6,22 @@ Functions take any number of accounts and work in chunks, each with a fixed numb
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Max, QuerySet
+from django.db.models import Count, Max, Q, QuerySet
 from django.utils import timezone
 
 from provost.core.errors import NotFound, Refused, VaultError
 from provost.core.model import SecretState, SecretType, Strategy
+from provost.core.rights import Reach
 from provost.core.secrets import Secret, SshKey
 from provost.server.models import Account
 from provost.server.models.secrets import SecretVersion
 from provost.server.services import keyring
 from provost.server.services.chunks import split
+from provost.server.services.reach import limit_many
 from provost.vault import cipher
 from provost.vault.keyset import Keyset
 
@@ -296,6 +298,20 @@ def select_holders(
     if after is not None:
         rows = rows.filter(promoted_at__gt=after)
     return rows
+
+
+def count_ages(*, reach: Reach, now: datetime, days: Sequence[int]) -> list[int]:
+    """Count the current secrets within reach that are at least so many days old, for each of `days`."""
+    rows = SecretVersion.objects.filter(state=SecretState.CURRENT)
+    if not reach.everywhere:
+        accounts = limit_many(Account.objects.all(), reach, asset="asset_id")
+        rows = rows.filter(account_id__in=accounts.values("id"))
+    counts = {  # of what the index has, which ids are not
+        f"from_{least}": Count("state", filter=Q(promoted_at__lte=now - timedelta(days=least)))
+        for least in days
+    }
+    found = rows.aggregate(**counts)
+    return [found[name] for name in counts]
 
 
 def select_pending_accounts() -> QuerySet[SecretVersion, UUID]:

@@ -1,0 +1,51 @@
+from collections.abc import Iterable
+from datetime import timedelta
+
+from django.utils import timezone
+
+from provost.core import documents as told
+from provost.core.rights import Principal
+from provost.server.api.describe_runs import describe_runs
+from provost.server.services import overview, reasons, runs
+from provost.server.services.overview import AGES
+
+_FAILURES = timedelta(days=7)
+
+
+def show_overview(by: Principal) -> told.OverviewDocument:
+    """Show what there is, what goes on, and what went wrong of late."""
+    runs.settle_interrupted()
+    now = timezone.now()
+    assets, lacking, names = overview.count_assets(by=by)
+    due = overview.list_due(by=by)
+    return told.OverviewDocument(
+        steps=told.StepsDocument(
+            asset=assets > lacking,
+            push=overview.has_pushed(by=by),
+            task=bool(due) or overview.has_saved(by=by),
+        ),
+        assets=assets,
+        accounts=told.AccountCountsDocument(**overview.count_accounts(by=by)),
+        days=[
+            told.DayDocument(day=one.day, runs=one.runs, counts=dict(one.counts))
+            for one in overview.list_days(by=by, now=now)
+        ],
+        failures=_describe(reasons.list_failures(by=by, since=now - _FAILURES)),
+        stopped=_describe(reasons.list_stopped(by=by, since=now - _FAILURES)),
+        running=describe_runs(by, overview.list_running(by=by)),
+        due=[told.DueDocument(task=task.name, at=task.next_due) for task in due if task.next_due],
+        wanting=told.WantingDocument(count=lacking, assets=names),
+        ages=[
+            told.AgeDocument(least=least, below=below, count=count)
+            for least, below, count in zip(
+                AGES, [*AGES[1:], None], overview.count_ages(by=by, now=now), strict=True
+            )
+        ],
+    )
+
+
+def _describe(failures: Iterable[reasons.Failure]) -> list[told.FailureDocument]:
+    return [
+        told.FailureDocument(status=one.status, reason=one.reason, count=one.count, runs=list(one.runs))
+        for one in failures
+    ]

@@ -1,0 +1,59 @@
+"""What a push was asked for, in words; a secret is never part of it."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from provost.core.model import SecretType, Strategy
+from provost.core.push import PushSpec
+
+_SHOWN: Final = 20
+
+
+def describe_spec(spec: PushSpec) -> list[tuple[str, str]]:
+    """Return what was asked for, as names and texts."""
+    rows = [
+        (_("Accounts"), join(spec.usernames)),
+        (_("Assets"), join(spec.assets)),
+        (_("Nodes, with all below them"), join(spec.nodes)),
+        (_("Secret"), _describe_secret(spec)),
+        (_("Parameters"), join([f"{name} = {text}" for name, text in sorted(spec.parameters.items())])),
+        (_("Login afterwards"), _("tried for each account") if spec.verify else _("not tried")),
+        (
+            _("Limits"),
+            _("%(hosts)s assets at once, %(connect)s s to connect, %(command)s s for a command")
+            % {
+                "hosts": spec.concurrency,
+                "connect": f"{spec.connect_timeout:g}",
+                "command": f"{spec.command_timeout:g}",
+            },
+        ),
+    ]
+    return [(name, text) for name, text in rows if text]
+
+
+def join(names: Sequence[str], shown: int = _SHOWN) -> str:
+    """Return names as one text: the first few, and how many more."""
+    text = ", ".join(names[:shown])
+    if more := len(names[shown:]):
+        return ngettext("%(names)s and %(more)s more", "%(names)s and %(more)s more", more) % {
+            "names": text,
+            "more": more,
+        }
+    return text
+
+
+def _describe_secret(spec: PushSpec) -> str:
+    if spec.strategy is Strategy.SPECIFIED:
+        if spec.secret_type is SecretType.PASSWORD:
+            return _("a password that was given, the same for every account")
+        return _("an SSH key that was given, the same for every account")
+    if spec.secret_type is SecretType.SSH_KEY:
+        return _("a new SSH key for every account (%(algorithm)s)") % {"algorithm": spec.key_algorithm}
+    classes = join([name for name, _alphabet, _least in spec.rules.list_classes()])
+    return _("a random password for every account: %(length)s characters (%(classes)s)") % {
+        "length": spec.rules.length,
+        "classes": classes,
+    }
