@@ -8,12 +8,16 @@ from provost.server.services import nodes
 
 def list_nodes(by: Principal) -> list[NodeDocument]:
     """List nodes, each followed by those below it."""
-    return [NodeDocument(path=node.full_path, assets=own) for node, own in nodes.list_nodes(by=by)]
+    within = nodes.count_within(by=by)
+    return [
+        NodeDocument(path=node.full_path, assets=own, within=within[node.path])
+        for node, own in nodes.list_nodes(by=by)
+    ]
 
 
 def add_node(by: Principal, body: NodeBody) -> NodeDocument:
     """Make a node, with those above it."""
-    return _describe(nodes.add_node(by=by, path=body.path))
+    return _describe(by, nodes.add_node(by=by, path=body.path))
 
 
 def edit_node(by: Principal, node: str, body: NodePatch) -> NodeDocument:
@@ -24,8 +28,8 @@ def edit_node(by: Principal, node: str, body: NodePatch) -> NodeDocument:
     if body.name is not None and body.into is not None:
         raise Refused("Rename it or move it: one at a time.", code="too_much_to_do")
     if body.name is not None:
-        return _describe(nodes.rename_node(by=by, path=path, name=body.name))
-    return _describe(nodes.move_node(by=by, path=path, into=None if body.into == "/" else body.into))
+        return _describe(by, nodes.rename_node(by=by, path=path, name=body.name))
+    return _describe(by, nodes.move_node(by=by, path=path, into=None if body.into == "/" else body.into))
 
 
 def remove_node(by: Principal, node: str) -> None:
@@ -33,5 +37,6 @@ def remove_node(by: Principal, node: str) -> None:
     nodes.remove_node(by=by, path=f"/{node}")
 
 
-def _describe(node: Node) -> NodeDocument:
-    return NodeDocument(path=node.full_path, assets=node.assets.count())
+def _describe(by: Principal, node: Node) -> NodeDocument:
+    within = nodes.count_within(by=by)[node.path]
+    return NodeDocument(path=node.full_path, assets=node.assets.count(), within=within)

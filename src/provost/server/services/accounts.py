@@ -1,9 +1,11 @@
 """Accounts: which there are, which are in the list, and who may see their secrets."""
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from provost.core.errors import Conflict, NotFound
 from provost.core.model import SecretType
@@ -13,6 +15,7 @@ from provost.server.models import Account
 from provost.server.services import audit, secrets
 from provost.server.services.assets import check_unlocked, find_asset
 from provost.server.services.checks import AccountFields, check_account, check_secret
+from provost.server.services.chunks import split
 from provost.server.services.names import check_version, describe_missing
 from provost.server.services.nodes import find_node
 from provost.server.services.pages import EVERYTHING, Page, Place, cut
@@ -152,6 +155,17 @@ def list_accounts(
             Q(username__icontains=filters.search) | Q(asset__name__icontains=filters.search)
         )
     return cut(accounts, ["asset__name", "username"], page)
+
+
+def list_privileged(*, asset_ids: Iterable[int]) -> dict[int, list[tuple[Account, bool]]]:
+    """List the privileged accounts of assets in their order, and whether a secret to log in with is held."""
+    usable = secrets.select_usable().filter(account=OuterRef("pk"))
+    found: dict[int, list[tuple[Account, bool]]] = defaultdict(list)
+    for chunk in split(asset_ids):
+        rows = Account.objects.filter(asset_id__in=chunk, privileged=True).exclude(listed_at=None)
+        for account in rows.annotate(usable=Exists(usable)).order_by("priority", "username"):
+            found[account.asset_id].append((account, account.usable))
+    return dict(found)
 
 
 def limited(by: Principal) -> QuerySet[Account]:

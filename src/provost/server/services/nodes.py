@@ -1,6 +1,7 @@
 """Folders of assets. A node's full path ("/prod/web") is how people name it; treebeard keeps the tree."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 from django.db import connection, transaction
 from django.db.models import Count, QuerySet
@@ -81,6 +82,12 @@ def ensure_nodes(*, by: Principal, paths: Iterable[str]) -> dict[str, Node]:
     return {path: nodes[path] for path in wanted}
 
 
+def list_missing(*, paths: Iterable[str]) -> list[str]:
+    """Return those of these nodes, and of all above them, that are not there yet."""
+    lineage = {path[:end] for path in paths for end in _list_ends(path)}
+    return sorted(lineage - _read_nodes(lineage).keys())
+
+
 def _read_nodes(paths: Iterable[str]) -> dict[str, Node]:
     return {node.full_path: node for chunk in split(paths) for node in Node.objects.filter(full_path__in=chunk)}
 
@@ -157,6 +164,22 @@ def find_node(*, by: Principal, path: str) -> Node:
 def list_nodes(*, by: Principal) -> list[tuple[Node, int]]:
     """List the nodes that somebody sees, each followed by those below it, with how many assets are in it."""
     return [(node, node.own) for node in limited(by).annotate(own=Count("assets")).order_by("path")]
+
+
+def count_within(*, by: Principal) -> Counter[str]:
+    """Count the assets in each node that somebody sees and below it, each once, by its place in the tree."""
+    through = Asset.nodes.through.objects.filter(within(by.require(Right.VIEW, what="see nodes"), "node__"))
+    inside = {
+        (above, asset_id)
+        for asset_id, place in through.values_list("asset_id", "node__path")
+        for above in _list_places(place)
+    }
+    return Counter(place for place, _ in inside)
+
+
+def _list_places(place: str) -> Iterator[str]:
+    """Yield a node's place in the tree after those of all nodes above it."""
+    return (place[:end] for end in range(Node.steplen, len(place) + 1, Node.steplen))
 
 
 def list_paths(*, places: Iterable[str]) -> dict[str, str]:

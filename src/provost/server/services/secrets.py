@@ -286,6 +286,13 @@ def select_pending_accounts() -> QuerySet[SecretVersion, UUID]:
     return SecretVersion.objects.filter(state=SecretState.PENDING).values_list("account_id", flat=True)
 
 
+def select_usable() -> QuerySet[SecretVersion]:
+    """Return the secrets that somebody can log in with now, of accounts in the list, to be part of a query."""
+    return SecretVersion.objects.filter(
+        state=SecretState.CURRENT, public_only=False, account__listed_at__isnull=False
+    )
+
+
 def decrypt(row: SecretVersion) -> Secret:
     """Decrypt a row.
 
