@@ -140,12 +140,14 @@ class Desk:
             self.page.evaluate("theme => document.documentElement.setAttribute('data-bs-theme', theme)", theme)
             self._check(f"{name}, {theme}")
             if self.pictures:
-                self.page.screenshot(path=self.pictures / f"{name}-{theme}.png", full_page=True)
+                self.page.screenshot(
+                    path=self.pictures / f"{name}-{theme}.png", full_page=True, caret="initial"
+                )
         self.page.evaluate("document.documentElement.setAttribute('data-bs-theme', 'light')")
         self.page.set_viewport_size(PHONE)
         wide = self.page.evaluate("document.documentElement.scrollWidth")
         if self.pictures:
-            self.page.screenshot(path=self.pictures / f"{name}-phone.png", full_page=True)
+            self.page.screenshot(path=self.pictures / f"{name}-phone.png", full_page=True, caret="initial")
         self.page.set_viewport_size(DESK)
         assert wide <= PHONE["width"], f"{name} is {wide} wide on a phone"
 

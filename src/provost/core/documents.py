@@ -78,11 +78,13 @@ class AssetDocument(Document):
 class AssetDetailDocument(AssetDocument):
     """An asset, with how many accounts of it are in the list, and with what it is known by.
 
-    `unlisted` counts the accounts that are not in the list, and of which secrets are kept.
+    `unlisted` counts the accounts that are not in the list, and of which secrets are kept; `secrets` are all
+    that are kept of its accounts, with their history.
     """
 
     accounts: int
     unlisted: int
+    secrets: int
     host_keys: list[HostKeyDocument]
 
 

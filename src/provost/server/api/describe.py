@@ -45,6 +45,7 @@ def describe_asset_detail(by: Principal, asset: Asset) -> told.AssetDetailDocume
         **describe_assets(by, [asset])[0].model_dump(),
         accounts=asset.accounts.exclude(listed_at=None).count(),
         unlisted=asset.accounts.filter(listed_at=None).count(),
+        secrets=secrets.count_kept(asset_id=asset.id),
         host_keys=[
             told.HostKeyDocument(
                 fingerprint=one.fingerprint, state=one.state, first_seen=one.first_seen, key=one.key

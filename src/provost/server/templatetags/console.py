@@ -39,7 +39,7 @@ _BADGES: Final[dict[str, tuple[Any, str]]] = {
     "current": (gettext_lazy("current"), "green"),
     "retired": (gettext_lazy("retired"), "secondary"),
     "trusted": (gettext_lazy("trusted"), "green"),
-    "forgotten": (gettext_lazy("no longer trusted"), "secondary"),
+    "replaced": (gettext_lazy("no longer trusted"), "secondary"),
 }
 
 
