@@ -237,6 +237,10 @@ def test_inventory_and_rotation_by_the_program(ready: Provost, tmp_path: Path) -
         "assets:\n- {name: web2, kind: linux, address: web2}\n"
         "accounts:\n- {username: root, asset: web2, privileged: true, password: s3cret}\n"
     )
+    would = read_json(ready("import", str(file), "--dry-run", "--json"))
+    assert (would["dry_run"], would["changes"]["accounts_added"]) == (True, ["root@web2"])
+    told = ready("import", str(file), "--dry-run").stdout.splitlines()
+    assert (told[0], told[2].split()) == ("Nothing was brought in. It would be:", ["assets", "1", "added"])
     assert read_json(ready("import", str(file), "--json"))["imported"]["accounts"] == {"added": 1}
     assert "1 unchanged" in ready("import", str(file)).stdout
     rotation = read_json(ready("key", "rotate", "--master", "--json"))["rotation"]

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from provost.core.documents import ImportDocument
 from provost.core.errors import Conflict, Refused
 from provost.core.keys import KeyAlgorithm
 from provost.core.model import SecretType
@@ -36,7 +37,7 @@ def bring_in(folder: Path, text: str, name: str = "inventory.yaml") -> dict[str,
 
     file = folder / name
     file.write_text(text)
-    return import_inventory(by=BY, inventory=read_inventory(file), name=str(file))
+    return import_inventory(by=BY, inventory=read_inventory(file), name=str(file)).counts
 
 
 def refuse(folder: Path, text: str, name: str = "inventory.yaml") -> list[str]:
@@ -169,6 +170,68 @@ def test_import_is_told_in_the_audit_trail(tmp_path: Path) -> None:
     assert entry.details["accounts_changed"] == {"root@web1": {"priority": [10, 1]}}
     assert entry.details["secrets_set"] == ["password of root@web1"]
     assert "hush" not in str(entry.details)
+
+
+def test_a_dry_run_tells_what_would_come_in_and_leaves_nothing(tmp_path: Path) -> None:
+    """It tells just what the import then tells, or refuses as it would, and leaves no row, secret or entry."""
+    from provost.server.api.imports import import_inventory
+    from provost.server.api.inventory import make_body
+    from provost.server.models import Account, Asset, AuditEntry, Node
+    from provost.server.models.secrets import SecretVersion
+    from provost.server.services.inventory_files import read_inventory
+
+    def run(text: str, *, dry_run: bool) -> ImportDocument:
+        file = tmp_path / "inventory.yaml"
+        file.write_text(text)
+        return import_inventory(BY, make_body(read_inventory(file), name="inventory", dry_run=dry_run))
+
+    def read_rows() -> list[list[object]]:
+        tables = Node, Asset, Account, AuditEntry, SecretVersion, Asset.nodes.through
+        return [list(table.objects.order_by("pk").values()) for table in tables]
+
+    (tmp_path / "ops.key").write_text(generate_key(KeyAlgorithm.ED25519).private or "")
+    change = """
+nodes: [/eu/new]
+assets: [{name: web1, address: 10.9.9.9, nodes: [/prod/db]}, {name: web2, kind: linux, address: a, via: web1}]
+accounts:
+  - {username: root, asset: web1, priority: 7, password: hush-hush, replace: yes}
+  - {username: root, asset: web2, password: hush-hush}
+"""
+    for text in (INVENTORY, change):
+        before = read_rows()
+        told = run(text, dry_run=True)
+        assert read_rows() == before
+        done = run(text, dry_run=False)
+        assert done == told.model_copy(update={"dry_run": False})
+        assert "hush" not in told.model_dump_json()
+    assert told.changes.nodes_added == ["/eu/new", "/prod/db"]
+    assert told.changes.assets_added == ["web2"]
+    assert told.changes.assets_changed == {
+        "web1": {"address": ["10.0.0.2", "10.9.9.9"], "nodes": [("/eu", "/prod/web"), ("/prod/db",)]}
+    }
+    assert told.changes.accounts_added == ["root@web2"]
+    assert told.changes.accounts_changed == {"root@web1": {"priority": [10, 7]}}
+    assert told.changes.secrets_set == ["password of root@web1", "password of root@web2"]
+    with pytest.raises(Refused, match="A route may not"):
+        run("assets: [{name: jump, via: web1}]", dry_run=True)
+
+
+def test_an_upload_sees_no_other_file(tmp_path: Path) -> None:
+    """What is sent may name no file of the server's; all else is as in a file."""
+    from provost.server.services.inventory_files import read_upload
+
+    (tmp_path / "ops.key").write_text("hush")
+    text = f"accounts:\n- {{username: root, asset: web1, key_file: {tmp_path}/ops.key}}\n"
+    found = read_upload(text.encode(), "sent.yaml")
+    assert found.errors == [
+        (2, "a file beside this one cannot be seen from here: write the key itself, as key.")
+    ]
+    assert [row.fields for row in found.accounts] == [{"username": "root", "asset": "web1"}]
+    assert read_upload(b"\xef\xbb\xbfname,kind\nweb1,linux\n", "SENT.CSV").assets[0].fields["kind"] == "linux"
+    for content, name in ((b"\xff", "sent.yaml"), (b"", "sent.txt")):
+        with pytest.raises(Refused) as caught:
+            read_upload(content, name)
+        assert caught.value.code == "import_refused"
 
 
 def test_all_errors_of_a_file_are_told_by_line(tmp_path: Path) -> None:

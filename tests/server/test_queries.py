@@ -11,11 +11,12 @@ BY = make_local("tester")
 
 QUESTIONS = {
     # room, function, query: queries for who reaches everything, and for who reaches a node
-    ("assets", "list_assets", AssetQuery(search="web")): (2, 2),
-    ("assets", "list_assets", AssetQuery(node="/prod")): (3, 3),
+    ("assets", "list_assets", AssetQuery(search="web")): (3, 3),
+    ("assets", "list_assets", AssetQuery(node="/prod")): (4, 4),
     ("accounts", "list_accounts", AccountQuery(search="root")): (2, 2),
     ("accounts", "list_accounts", AccountQuery(node="/prod")): (3, 3),
     ("runs", "list_runs", RunQuery()): (3, 3),
+    ("runs", "list_runs", RunQuery(asset="web1")): (5, 5),
     ("tasks", "list_tasks", TaskQuery()): (2, 4),
     ("nodes", "list_nodes", None): (2, 2),
     ("users", "list_users", None): (3, 1),

@@ -21,16 +21,20 @@ def read(ready: Provost, *words: str, **more: Any) -> Any:
 
 def test_nodes(ready: Provost) -> None:
     """A node is made with those above it, renamed, moved with what is in it, and removed when it is empty."""
-    assert read(ready, "node", "add", "/eu/spare")["node"] == {"path": "/eu/spare", "assets": 0}
-    assert read(ready, "node", "rename", "/prod/web", "www")["node"] == {"path": "/prod/www", "assets": 1}
+    assert read(ready, "node", "add", "/eu/spare")["node"] == {"path": "/eu/spare", "assets": 0, "within": 0}
+    assert read(ready, "node", "rename", "/prod/web", "www")["node"] == {
+        "path": "/prod/www",
+        "assets": 1,
+        "within": 1,
+    }
     assert ready("node", "move", "/prod/www", "/eu").stdout == "/prod/www is /eu/www now.\n"
     assert read(ready, "asset", "show", "web1")["asset"]["nodes"] == ["/eu/www"]
     assert read(ready, "node", "move", "/eu/www", "/")["node"]["path"] == "/www"
     assert read(ready, "node", "remove", "/eu/spare") == {"removed": {"node": "/eu/spare"}}
     assert read(ready, "node", "list")["nodes"] == [
-        {"path": "/prod", "assets": 0},
-        {"path": "/eu", "assets": 0},
-        {"path": "/www", "assets": 1},
+        {"path": "/prod", "assets": 0, "within": 0},
+        {"path": "/eu", "assets": 0, "within": 0},
+        {"path": "/www", "assets": 1, "within": 1},
     ]
     assert ready("node", "list").stdout.splitlines()[-1].split() == ["/www", "1"]
 

@@ -47,17 +47,19 @@ class HostKeyDocument(Document):
 
 
 class PrivilegedDocument(Document):
-    """A privileged account of an asset."""
+    """A privileged account of an asset; `usable`: a secret to log in with is held."""
 
     username: str
     priority: int
     become: Become
+    usable: bool
 
 
 class AssetDocument(Document):
     """A target system; `via` is the asset that it is reached through.
 
-    Nodes and a gateway that the caller does not see are left out.
+    Nodes and a gateway that the caller does not see are left out.  `privileged` are its privileged accounts in
+    the order in which they are tried; without a usable one, nothing is attempted on it.
     """
 
     name: str
@@ -68,6 +70,7 @@ class AssetDocument(Document):
     via: str | None
     options: dict[str, str]
     comment: str
+    privileged: list[PrivilegedDocument]
     created: datetime
     version: int
 
@@ -75,12 +78,13 @@ class AssetDocument(Document):
 class AssetDetailDocument(AssetDocument):
     """An asset, with how many accounts of it are in the list, and with what it is known by.
 
-    `unlisted` counts the accounts that are not in the list, and of which secrets are kept.
+    `unlisted` counts the accounts that are not in the list, and of which secrets are kept; `secrets` are all
+    that are kept of its accounts, with their history.
     """
 
-    privileged: list[PrivilegedDocument]
     accounts: int
     unlisted: int
+    secrets: int
     host_keys: list[HostKeyDocument]
 
 
@@ -415,10 +419,23 @@ class SampleDocument(Document):
     sample: str
 
 
-class ImportDocument(Document):
-    """How many nodes, assets, accounts and secrets were changed, and how."""
+class ImportChangesDocument(Document):
+    """What an inventory changed, by name: of what was there, each field with what was and what is."""
 
+    nodes_added: list[str]
+    assets_added: list[str]
+    assets_changed: dict[str, dict[str, list[Any]]]
+    accounts_added: list[str]
+    accounts_changed: dict[str, dict[str, list[Any]]]
+    secrets_set: list[str]
+
+
+class ImportDocument(Document):
+    """How many nodes, assets, accounts and secrets were changed, and how; of a dry run, would be."""
+
+    dry_run: bool
     imported: dict[str, dict[str, int]]
+    changes: ImportChangesDocument
 
 
 class TrustDocument(Document):

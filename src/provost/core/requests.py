@@ -172,12 +172,13 @@ class PushBody(Said):
 
 
 class RunQuery(PageQuery):
-    """Which runs."""
+    """Which runs; `asset`: those with a record of it."""
 
     state: Literal["queued", "running", "finished", "cancelled", "interrupted", "skipped"] | None = None
     action: Name | None = None
     task: Name | None = None
     dry_run: bool | None = None
+    asset: Name | None = None
 
 
 class RecordQuery(PageQuery):
@@ -332,12 +333,13 @@ class ImportedAsset(Said):
 
 
 class ImportBody(Said):
-    """An inventory: all of it is brought in, or nothing."""
+    """An inventory: all of it is brought in, or nothing; with `dry_run`, nothing, and told as if it were."""
 
     nodes: tuple[Text, ...] = Many
     assets: tuple[ImportedAsset, ...] = Many
     accounts: tuple[ImportedAccount, ...] = Many
     name: Name = "inventory"
+    dry_run: Flag = False
 
 
 def list_given(said: Said) -> dict[str, Any]:

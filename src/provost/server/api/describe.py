@@ -11,12 +11,14 @@ from provost.core.model import Become
 from provost.core.rights import Face, Principal, Right, Role
 from provost.server.models import Account, Asset, AuditEntry, Grant, Token, User
 from provost.server.services import assets, secrets
+from provost.server.services.accounts import list_privileged
 from provost.server.services.secrets import Version
 
 
 def describe_assets(by: Principal, found: Sequence[Asset]) -> list[told.AssetDocument]:
     """Tell of assets, but for nodes and gateways that the caller does not see."""
     gateways = assets.find_seen_gateways(by=by, assets=found)
+    privileged = list_privileged(asset_ids=[asset.id for asset in found])
     return [
         told.AssetDocument(
             name=asset.name,
@@ -27,6 +29,12 @@ def describe_assets(by: Principal, found: Sequence[Asset]) -> list[told.AssetDoc
             via=asset.via.name if asset.via and asset.via.id in gateways else None,
             options=asset.options,
             comment=asset.comment,
+            privileged=[
+                told.PrivilegedDocument(
+                    username=one.username, priority=one.priority, become=Become(one.become), usable=usable
+                )
+                for one, usable in privileged.get(asset.id, ())
+            ],
             created=asset.created,
             version=asset.version,
         )
@@ -36,15 +44,11 @@ def describe_assets(by: Principal, found: Sequence[Asset]) -> list[told.AssetDoc
 
 def describe_asset_detail(by: Principal, asset: Asset) -> told.AssetDetailDocument:
     """Tell of an asset all that the caller sees."""
-    listed = asset.accounts.exclude(listed_at=None)
     return told.AssetDetailDocument(
         **describe_assets(by, [asset])[0].model_dump(),
-        privileged=[
-            told.PrivilegedDocument(username=one.username, priority=one.priority, become=Become(one.become))
-            for one in listed.filter(privileged=True).order_by("priority", "username")
-        ],
-        accounts=listed.count(),
+        accounts=asset.accounts.exclude(listed_at=None).count(),
         unlisted=asset.accounts.filter(listed_at=None).count(),
+        secrets=secrets.count_kept(asset_id=asset.id),
         host_keys=[
             told.HostKeyDocument(
                 fingerprint=one.fingerprint, state=one.state, first_seen=one.first_seen, key=one.key

@@ -3,7 +3,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from provost.core.documents import ImportDocument
+from provost.core.documents import ImportChangesDocument, ImportDocument
 from provost.core.requests import ImportBody, Said, list_given
 from provost.core.rights import Principal
 from provost.server.services.imports import import_inventory as bring_in
@@ -11,13 +11,19 @@ from provost.server.services.inventory_files import Inventory, Row
 
 
 def import_inventory(by: Principal, body: ImportBody) -> ImportDocument:
-    """Bring in nodes, assets and accounts: all of them or, when anything is wrong, nothing."""
+    """Bring in nodes, assets and accounts: all of them or, when anything is wrong, nothing.
+
+    With `dry_run`, everything is checked and done, told, and undone.
+    """
     inventory = Inventory(
         nodes=[Row(number, {"path": path}, f"nodes[{number}]") for number, path in enumerate(body.nodes)],
         assets=_list_rows("assets", body.assets),
         accounts=_list_rows("accounts", body.accounts),
     )
-    return ImportDocument(imported=bring_in(by=by, inventory=inventory, name=body.name))
+    done = bring_in(by=by, inventory=inventory, name=body.name, dry_run=body.dry_run)
+    return ImportDocument(
+        dry_run=body.dry_run, imported=done.counts, changes=ImportChangesDocument(**done.changes)
+    )
 
 
 def _list_rows(what: str, said: Iterable[Said]) -> list[Row]:

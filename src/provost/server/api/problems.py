@@ -17,7 +17,7 @@ from provost.core.errors import (
     VaultError,
 )
 from provost.server.api.parsing import UnsupportedMedia
-from provost.server.services.imports import ImportRefused
+from provost.server.services.inventory_files import ImportRefused
 from provost.server.web.problems import MEDIA_TYPE, make_problem, tell_database, tell_stranger
 
 logger = logging.getLogger(__name__)

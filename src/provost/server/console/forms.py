@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Generic, TypeVar, Union, get_args, get
 from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
 
 from provost.core.errors import Conflict, UsageError
 
@@ -45,6 +45,7 @@ class Incomplete(UsageError):
 class Form(Generic[S]):
     """A form for a body: `values` as text, what is wrong by field in `errors`, and of the whole in `fault`.
 
+    Secrets are read, and are not among the values: no page has them again.
     `places` says beside which field the errors of a code belong.
     """
 
@@ -60,7 +61,8 @@ class Form(Generic[S]):
         self.posted = request.POST if request is not None and request.method == "POST" else None
         self.values: dict[str, list[str]] = _flatten(start or {})
         if self.posted is not None:
-            self.values = {name: [str(one) for one in self.posted.getlist(name)] for name in self.posted}
+            kept = self.posted.keys() - _list_secrets(model)
+            self.values = {name: [str(one) for one in self.posted.getlist(name)] for name in kept}
         self.errors: dict[str, str] = {}
         self.fault = ""
         self.code = ""
@@ -128,6 +130,18 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, list[str]
         elif value is not None:
             flat[prefix + name] = [str(value)]
     return flat
+
+
+def _list_secrets(model: Any, prefix: str = "") -> set[str]:
+    """Return the names of the fields that hold secrets."""
+    found = set()
+    for name, hint in get_type_hints(model, include_extras=True).items():
+        kind, _optional = _strip(hint)
+        if kind is SecretStr:
+            found.add(prefix + name)
+        elif hasattr(kind, "model_fields"):
+            found |= _list_secrets(kind, f"{prefix}{name}.")
+    return found
 
 
 def _read_model(model: Any, posted: QueryDict, prefix: str) -> dict[str, Any]:

@@ -7,11 +7,15 @@ from django.urls import URLPattern
 
 from provost.server.console import (
     accounts,
+    asset_editor,
+    asset_test,
     assets,
     audit,
     configuration,
     home,
+    imports,
     language,
+    nodes,
     previews,
     push,
     reveal,
@@ -35,6 +39,10 @@ urlpatterns: list[URLPattern] = [
         sessions,
         assets,
         reveal,  # before the accounts, whose names may hold a slash
+        asset_editor,
+        asset_test,
+        nodes,
+        imports,
         accounts,
         push,
         targets,

@@ -1,5 +1,7 @@
 """Accounts: which there are, which are in the list, and who may see their secrets."""
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -16,6 +18,7 @@ from provost.server.models import Account, Record
 from provost.server.services import audit, secrets
 from provost.server.services.assets import check_unlocked, find_asset
 from provost.server.services.checks import AccountFields, check_account, check_secret
+from provost.server.services.chunks import split
 from provost.server.services.names import check_version, describe_missing
 from provost.server.services.nodes import find_node
 from provost.server.services.pages import EVERYTHING, Page, Place, cut
@@ -181,6 +184,17 @@ def list_activity(*, by: Principal, username: str, asset: str, page: Page) -> tu
     """
     account = find_account(by=by, username=username, asset=asset)
     return cut(Record.objects.filter(account=account).select_related("run"), ["-id"], page)
+
+
+def list_privileged(*, asset_ids: Iterable[int]) -> dict[int, list[tuple[Account, bool]]]:
+    """List the privileged accounts of assets in their order, and whether a secret to log in with is held."""
+    usable = secrets.select_usable().filter(account=OuterRef("pk"))
+    found: dict[int, list[tuple[Account, bool]]] = defaultdict(list)
+    for chunk in split(asset_ids):
+        rows = Account.objects.filter(asset_id__in=chunk, privileged=True).exclude(listed_at=None)
+        for account in rows.annotate(usable=Exists(usable)).order_by("priority", "username"):
+            found[account.asset_id].append((account, account.usable))
+    return dict(found)
 
 
 def limited(by: Principal) -> QuerySet[Account]:

@@ -11,7 +11,7 @@ from django.db import transaction
 from provost.core.errors import Refused, UsageError
 from provost.core.rights import Principal, Right
 from provost.core.secrets import Password, Secret, SshKey
-from provost.server.models import Account, Asset, Node
+from provost.server.models import Account, Asset
 from provost.server.services import audit, secrets
 from provost.server.services.accounts import update_fields
 from provost.server.services.assets import (
@@ -33,13 +33,12 @@ from provost.server.services.checks import (
     choose_port,
 )
 from provost.server.services.chunks import CHUNK, split
-from provost.server.services.inventory_files import Inventory, Row
+from provost.server.services.inventory_files import ImportRefused, Inventory, Row
 from provost.server.services.locks import hold_assets
-from provost.server.services.nodes import check_path, ensure_nodes
+from provost.server.services.nodes import check_path, ensure_nodes, list_missing
 from provost.server.services.reach import check_assets, check_gain, within
 from provost.vault.keys import read_key
 
-_SHOWN: Final = 20
 _ASSET_FIELDS: Final = ("kind", "address", "port", "options", "comment")
 
 T = TypeVar("T")
@@ -47,6 +46,17 @@ Errors = list[tuple[int, str, str]]
 """What is wrong: where in the order of rows, what that place is called, and a sentence."""
 
 Counts = dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """How many nodes, assets, accounts and secrets were changed, and how; and which, by name.
+
+    `changes` has of what was there each field with what was and what is; it holds no secret.
+    """
+
+    counts: Counts
+    changes: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +75,8 @@ class _PlannedAccount:
     replace: bool
 
 
-class ImportRefused(Refused):
-    """What is wrong with an inventory: `faults` are (place, sentence)."""
-
-    code = "import_refused"
-
-    def __init__(self, name: str, faults: Sequence[tuple[str, str]]) -> None:
-        lines = [f"{place}: {text}" for place, text in faults[:_SHOWN]]
-        if more := len(faults) - len(lines):
-            lines.append(f"and {more} more.")
-        super().__init__("\n".join([f"Nothing was brought in: {name} has {len(faults)} errors.", *lines]))
-        self.faults = tuple(faults)
-
-
-def import_inventory(*, by: Principal, inventory: Inventory, name: str) -> Counts:
-    """Bring in an inventory. Returns how many nodes, assets, accounts and secrets were changed, and how.
+def import_inventory(*, by: Principal, inventory: Inventory, name: str, dry_run: bool = False) -> Imported:
+    """Bring in an inventory, or with `dry_run` tell what would come in: all of it is done, and undone.
 
     What is there already stays, but for the fields that a row gives; a secret that is there stays unless its
     row says `replace`.  So the same inventory may be brought in again.  `name` is what messages call it.
@@ -100,25 +97,30 @@ def import_inventory(*, by: Principal, inventory: Inventory, name: str) -> Count
         if errors:
             raise ImportRefused(name, [(place, text) for _, place, text in sorted(errors)])
         _check_rights(by, planned, accounts, known)
-        changes = {
-            name: changed
-            for name, plan in planned.items()
-            if plan.existing and (changed := list_changes(plan.before, plan.fields))
-        }
-        nodes_before = Node.objects.count()
-        counts = {"assets": _write_assets(by, planned, known, nodes)}
-        counts["accounts"], counts["secrets"], written = _write_accounts(accounts, known)
-        done = {"nodes": {"added": Node.objects.count() - nodes_before}} | {
-            what: dict(changes) for what, changes in counts.items()
-        }
-        details = {
-            **done,
+        changes: dict[str, Any] = {
+            "nodes_added": list_missing(paths=_list_paths(planned, nodes)),
             "assets_added": [name for name, plan in planned.items() if plan.existing is None],
-            "assets_changed": changes,
-            **written,
+            "assets_changed": {
+                name: changed
+                for name, plan in planned.items()
+                if plan.existing and (changed := list_changes(plan.before, plan.fields))
+            },
         }
-        audit.write(by=by, action="inventory.import", subject=f"inventory {name}"[:600], details=details)
-        return done
+        counted = {"assets": _write_assets(by, planned, known, nodes)}
+        counted["accounts"], counted["secrets"], written = _write_accounts(accounts, known)
+        counts = {"nodes": {"added": len(changes["nodes_added"])}}
+        counts |= {what: dict(counter) for what, counter in counted.items()}
+        changes |= written
+        if dry_run:
+            transaction.set_rollback(True)
+        else:
+            audit.write(
+                by=by,
+                action="inventory.import",
+                subject=f"inventory {name}"[:600],
+                details={**counts, **changes},
+            )
+    return Imported(counts, changes)
 
 
 def _check_rights(
@@ -303,7 +305,7 @@ def _write_assets(
     Asset.objects.bulk_create(added)
     Asset.objects.bulk_update(changed, [*_ASSET_FIELDS, "version"], batch_size=CHUNK)
     known |= {asset.name: asset for asset in added}
-    _write_nodes(by, [plan for plan in planned.values() if plan.moved], known, nodes)
+    _write_nodes(by, planned, known, nodes)
     set_via(
         by=by,
         gateways={
@@ -315,10 +317,16 @@ def _write_assets(
     return counts
 
 
+def _list_paths(planned: Mapping[str, _PlannedAsset], nodes: Sequence[str]) -> set[str]:
+    """Return the nodes that are named by themselves, and those that assets come into."""
+    return {*nodes, *(path for plan in planned.values() if plan.moved for path in plan.fields.nodes)}
+
+
 def _write_nodes(
-    by: Principal, moved: Sequence[_PlannedAsset], known: dict[str, Asset], nodes: Sequence[str]
+    by: Principal, planned: Mapping[str, _PlannedAsset], known: dict[str, Asset], nodes: Sequence[str]
 ) -> None:
-    made = ensure_nodes(by=by, paths={*nodes, *(path for plan in moved for path in plan.fields.nodes)})
+    made = ensure_nodes(by=by, paths=_list_paths(planned, nodes))
+    moved = [plan for plan in planned.values() if plan.moved]
     places = Asset.nodes.through
     for plan in moved:
         if plan.existing:

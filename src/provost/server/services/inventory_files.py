@@ -1,7 +1,7 @@
 """Files of assets, nodes and accounts, read into rows that know their lines. docs/inventory.md has the form."""
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -12,6 +12,7 @@ import yaml
 from provost.core.errors import Refused
 from provost.core.model import Become
 
+_SHOWN: Final = 20
 _NULL: Final = "tag:yaml.org,2002:null"
 _PLAIN: Final = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "timestamp"))
 
@@ -40,28 +41,60 @@ class Inventory:
     errors: list[tuple[int, str]] = field(default_factory=list)
 
 
+class ImportRefused(Refused):
+    """What is wrong with an inventory: `faults` are (place, sentence)."""
+
+    code = "import_refused"
+
+    def __init__(self, name: str, faults: Sequence[tuple[str, str]]) -> None:
+        lines = [f"{place}: {text}" for place, text in faults[:_SHOWN]]
+        if more := len(faults) - len(lines):
+            lines.append(f"and {more} more.")
+        super().__init__("\n".join([f"Nothing was brought in: {name} has {len(faults)} errors.", *lines]))
+        self.faults = tuple(faults)
+
+
 def read_inventory(path: Path) -> Inventory:
     """Read a YAML or CSV file, by its extension.
 
     Raises:
         Refused: the file cannot be read, or has another extension.
     """
-    readers = {".yaml": _read_yaml, ".yml": _read_yaml, ".csv": _read_csv}
     try:
-        read = readers[path.suffix.lower()]
-    except KeyError:
-        raise Refused(
-            f"{path} is neither YAML nor CSV by its name: .yaml, .yml or .csv.", code="import_refused"
-        ) from None
-    try:
-        text = path.read_text(encoding="utf-8-sig")
+        content = path.read_bytes()
     except OSError as error:
         raise Refused(f"{path} cannot be read: {error.strerror}.", code="import_refused") from None
-    except UnicodeDecodeError:
-        raise Refused(f"{path} is not UTF-8.", code="import_refused") from None
-    found = read(text)
+    found = _read_content(content, str(path))
     _read_key_files(found, path.parent)
     return found
+
+
+def read_upload(content: bytes, name: str) -> Inventory:
+    """Read what somebody sends, YAML or CSV by the name that it has. No other file is looked at.
+
+    Raises:
+        Refused: it is not text, or has another extension.
+    """
+    found = _read_content(content, name)
+    for row in found.accounts:
+        if row.fields.pop("key_file", None):
+            text = "a file beside this one cannot be seen from here: write the key itself, as key."
+            found.errors.append((row.line, text))
+    return found
+
+
+def _read_content(content: bytes, name: str) -> Inventory:
+    readers = {".yaml": _read_yaml, ".yml": _read_yaml, ".csv": _read_csv}
+    try:
+        read = readers[Path(name).suffix.lower()]
+    except KeyError:
+        raise Refused(
+            f"{name} is neither YAML nor CSV by its name: .yaml, .yml or .csv.", code="import_refused"
+        ) from None
+    try:
+        return read(content.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise Refused(f"{name} is not UTF-8.", code="import_refused") from None
 
 
 def _read_key_files(found: Inventory, folder: Path) -> None:

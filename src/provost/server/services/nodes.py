@@ -83,6 +83,12 @@ def ensure_nodes(*, by: Principal, paths: Iterable[str]) -> dict[str, Node]:
     return {path: nodes[path] for path in wanted}
 
 
+def list_missing(*, paths: Iterable[str]) -> list[str]:
+    """Return those of these nodes, and of all above them, that are not there yet."""
+    lineage = {path[:end] for path in paths for end in _list_ends(path)}
+    return sorted(lineage - _read_nodes(lineage).keys())
+
+
 def _read_nodes(paths: Iterable[str]) -> dict[str, Node]:
     return {node.full_path: node for chunk in split(paths) for node in Node.objects.filter(full_path__in=chunk)}
 

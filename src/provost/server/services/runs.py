@@ -21,6 +21,7 @@ from provost.core.secrets import Secret
 from provost.server.models import Asset, Record, Run, Task
 from provost.server.models.runs import RunState
 from provost.server.services import audit, held
+from provost.server.services.assets import find_asset
 from provost.server.services.expansion import Expansion, expand
 from provost.server.services.leases import is_held
 from provost.server.services.locks import is_gone, name_owner
@@ -37,12 +38,13 @@ ALIVE = frozenset({RunState.QUEUED, RunState.RUNNING})
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
-    """Which runs are wanted; `task` is a task's name."""
+    """Which runs are wanted; `task` is a task's name, `asset` that of one that has a record in them."""
 
     state: str | None = None
     action: str | None = None
     task: str | None = None
     dry_run: bool | None = None
+    asset: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +217,11 @@ def find_run(*, by: Principal, run_id: str) -> Run:
 def list_runs(
     *, by: Principal, filters: RunFilter | None = None, page: Page = EVERYTHING
 ) -> tuple[list[Run], Place | None]:
-    """List runs, the newest first, and where the next page begins."""
+    """List runs, the newest first, and where the next page begins.
+
+    Raises:
+        NotFound: there is no such asset.
+    """
     settle_interrupted()
     filters = filters or RunFilter()
     runs = limited(by)
@@ -227,6 +233,9 @@ def list_runs(
         runs = runs.filter(task__name=filters.task)
     if filters.dry_run is not None:
         runs = runs.filter(dry_run=filters.dry_run)
+    if filters.asset is not None:
+        asset = find_asset(by=by, name=filters.asset)
+        runs = runs.filter(id__in=Record.objects.filter(asset=asset).values("run_id"))
     return cut(runs, ["-created", "-id"], page)
 
 

@@ -261,6 +261,11 @@ def history(*, account_id: UUID) -> list[Version]:
     return [_describe(row) for row in rows.defer("ciphertext").order_by("-created", "-version")]
 
 
+def count_kept(*, asset_id: int) -> int:
+    """Count the secrets that the accounts of an asset have or had."""
+    return SecretVersion.objects.filter(account__asset_id=asset_id).count()
+
+
 def list_held(*, account_ids: Iterable[UUID]) -> dict[UUID, list[Version]]:
     """List the current and pending secrets of accounts; an account without one is not in the answer."""
     found = defaultdict(list)

@@ -44,7 +44,7 @@ _BADGES: Final[dict[str, tuple[Any, str]]] = {
     "specified": (gettext_lazy("specified"), "secondary"),
     "random": (gettext_lazy("random"), "secondary"),
     "trusted": (gettext_lazy("trusted"), "green"),
-    "forgotten": (gettext_lazy("no longer trusted"), "secondary"),
+    "replaced": (gettext_lazy("no longer trusted"), "secondary"),
 }
 
 
