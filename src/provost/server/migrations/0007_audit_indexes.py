@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("server", "0005_console"),
+        ("server", "0006_overview"),
     ]
 
     operations = [
