@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from provost.core.documents import UserDocument
 from provost.core.errors import Refused
-from provost.core.requests import UserBody, UserPatch
+from provost.core.requests import SessionQuery, UserBody, UserPatch
 from provost.core.rights import Right, Role
 from provost.server.api import nodes
 from provost.server.api import users as api
@@ -97,7 +97,7 @@ def change_user(request: Visit, name: str) -> HttpResponse:
                 api.remove_factors(request.visitor, name)
                 told = _("The second factors of %(name)s are removed, and their sessions ended.")
             case "sessions":
-                api.end_sessions(request.visitor, name)
+                api.end_sessions(request.visitor, name, SessionQuery())
                 told = _("%(name)s is signed out everywhere.")
             case _other:
                 raise Refused(_("There is no such thing to do."), code="request_invalid")
