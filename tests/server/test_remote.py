@@ -148,7 +148,7 @@ def test_same_commands_print_the_same(
     remote("user", "remove", "bob")
     remote("asset", "remove", "web1", "--yes")
     remote("node", "remove", "/prod/spare")
-    assert read(remote, "key", "rotate")["rotation"]["secrets"] == 2  # one account's, and the audit trail's key
+    assert read(remote, "key", "rotate")["rotation"]["secrets"] == 3  # an account's, and two keys
 
 
 def test_same_errors_are_told(ready: Provost, remote: Provost, tmp_path: Path) -> None:
