@@ -121,7 +121,9 @@ def test_role_that_must_have_one(open_desk: OpenDesk, site: Site) -> None:
     assert not any(
         text.encode() in file.read_bytes() for file in list_files(folder) for text in (secret, *codes)
     )
-    assert [line for line in site.server.log.splitlines() for text in (secret, *codes, code) if text in line] == []
+    assert [
+        line for line in site.server.log.splitlines() for text in (secret, *codes, code) if text in line
+    ] == []
     assert read_actions(site, "otto") == [
         *("session.begin", "factor.add", "factor.add", "session.end", "session.begin", "session.end"),
         *("session.refused", "factor.use_recovery_code", "session.begin"),

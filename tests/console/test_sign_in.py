@@ -3,12 +3,13 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from playwright.sync_api import expect
-from tests.console.conftest import PASSWORD, OpenDesk, Site
+from tests.console.conftest import PASSWORD, OpenDesk, Site, run_site
 
 NEW = "another-of-the-tests-2"
 
@@ -117,6 +118,29 @@ def test_the_cookie(open_client: Open) -> None:
     key = told.partition("=")[2].partition(";")[0].strip('"').partition(":")[0]
     forged = open_client(cookies={"provost_session": key})
     assert not is_in(forged)
+
+
+def test_cookies_behind_a_proxy_with_tls(tmp_path: Path) -> None:
+    """A browser that came by TLS gets cookies that go no other way."""
+    by_tls = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.7"}
+    with (
+        run_site(tmp_path, PROVOST_TRUSTED_PROXIES="127.0.0.1") as behind,
+        httpx.Client(base_url=behind.url, headers=by_tls, timeout=30) as client,
+    ):
+        page = client.get("/sign-in/login/")
+        token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
+        seed = re.search(r"provost_csrf=([^;]+)", page.headers["set-cookie"])
+        assert token
+        assert seed
+        fields = {"login": "ada", "password": PASSWORD, "csrfmiddlewaretoken": token[1]}
+        headers = {
+            "Referer": behind.url.replace("http:", "https:"),
+            "Cookie": f"provost_csrf={seed[1]}",
+        }
+        told = client.post("/sign-in/login/", data=fields, headers=headers).headers.get_list("set-cookie")
+        assert any(one.startswith("provost_session=") for one in told)
+        assert all("; Secure" in one for one in told)
+        assert read_trail(behind, action="session.begin")[0]["source"] == "192.0.2.7"
 
 
 def test_sessions_are_ended(open_desk: OpenDesk, open_client: Open, site: Site) -> None:
