@@ -1,4 +1,4 @@
-"""Second factors: an app with codes, keys and passkeys, recovery codes, and the rule that a role must have one."""
+"""Second factors: an app with codes, keys and passkeys, recovery codes; and the rule of a role."""
 
 import re
 import subprocess
@@ -40,6 +40,18 @@ def list_files(folder: Path) -> list[Path]:
     return [file for file in (folder / "home").iterdir() if file.name.startswith("provost.sqlite3")]
 
 
+def rotate_keys(folder: Path) -> None:
+    """Make a new master key, and a new data key."""
+    rotated = subprocess.run(
+        [Path(sys.executable).with_name("provost"), "key", "rotate", "--master"],
+        env={"PROVOST_HOME": str(folder / "home"), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert rotated.returncode == 0, rotated.stderr
+
+
 def set_up_app(desk: Desk, *, picture: str = "") -> str:
     """Set an app up on the page where that is done, and return its secret; the codes are shown then."""
     page = desk.page
@@ -58,7 +70,7 @@ def enter_code(page: Page, code: str) -> None:
 
 
 def test_role_that_must_have_one(open_desk: OpenDesk, site: Site) -> None:
-    """Nothing else opens until an app is set up; codes work once; the last one stays; the vault keeps its secret."""
+    """Nothing else opens until there is one; codes work once; the last one stays; its secret is in the vault."""
     site.add_user("otto", {"role": "auditor"})
     desk = open_desk()
     page = desk.sign_in("otto")
@@ -85,14 +97,7 @@ def test_role_that_must_have_one(open_desk: OpenDesk, site: Site) -> None:
     page.get_by_role("link", name="Home").last.click()
     expect(page).to_have_url(f"{site.url}/")
 
-    rotated = subprocess.run(
-        [Path(sys.executable).with_name("provost"), "key", "rotate", "--master"],
-        env={"PROVOST_HOME": str(folder / "home"), "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert rotated.returncode == 0, rotated.stderr
+    rotate_keys(folder)
     page.get_by_role("button", name="Sign out").click()
     desk.sign_in("otto")
     expect(page.get_by_role("heading", name="Second factor")).to_be_visible()
@@ -241,7 +246,7 @@ def test_who_need_not_may_remove_them(open_desk: OpenDesk, site: Site) -> None:
 
 
 def test_password_is_asked_again(open_desk: OpenDesk, site: Site) -> None:
-    """Some minutes after the sign-in, whoever changes how they sign in proves who they are; wrong ones are told of."""
+    """Later on, whoever changes how they sign in proves who they are; wrong ones are told of."""
     site.add_user("tina", {"role": "operator"})
     desk = open_desk()
     page = desk.sign_in("tina")

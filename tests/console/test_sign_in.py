@@ -25,7 +25,7 @@ Open = Callable[..., httpx.Client]
 
 @pytest.fixture
 def open_client(site: Site) -> Iterator[Open]:
-    """A function that gives a browser without a screen; for a `username`, one that has signed in, or tried to."""
+    """A function that gives a browser without a screen; with a `username`, one that has signed in."""
     with ExitStack() as opened:
 
         def open_one(username: str = "", password: str = PASSWORD, **more: Any) -> httpx.Client:
@@ -52,7 +52,7 @@ def is_in(client: httpx.Client) -> bool:
 
 
 def test_signing_in_and_out(open_desk: OpenDesk, site: Site) -> None:
-    """A wrong password is refused in plain words; the right one leads to where one was going; both are told of."""
+    """A wrong password is refused; the right one leads to where one was going; both are told of."""
     desk = open_desk()
     page = desk.go("/runs")
     expect(page).to_have_url(re.compile(r"/sign-in/login/\?next=%2Fruns$"))
@@ -207,7 +207,7 @@ def test_who_is_not_active_is_out_at_once(open_desk: OpenDesk, site: Site) -> No
 
 
 def test_guessing_is_slow(open_desk: OpenDesk, open_client: Open, site: Site) -> None:
-    """After five wrong passwords for a name the right one is refused too; after many of any, by a page that says when."""
+    """After five wrong passwords for a name the right one is refused; after many of any, by a page."""
     site.add_user("emma", {"role": "auditor"})
     client = open_client(headers={"X-Forwarded-For": "192.0.2.9"})
     for _ in range(5):
