@@ -97,7 +97,7 @@ def read_newest(site: Site, action: str) -> dict[str, object]:
 
 
 def test_who_was_added_comes_in(open_desk: OpenDesk, site: Site, provider: Provider) -> None:
-    """The first time connects, by state and PKCE; the next time is the same user; a second factor is asked for."""
+    """The first time connects, by state and PKCE; the next is the same user; a second factor is asked for."""
     site.add_user("uma", {"role": "auditor"})
     desk = open_desk()
     asked: list[str] = []
@@ -135,7 +135,7 @@ def test_who_was_added_comes_in(open_desk: OpenDesk, site: Site, provider: Provi
 def test_nobody_else_comes_in(
     open_desk: OpenDesk, site: Site, provider: Provider, name: str, claims: dict[str, object], code: str
 ) -> None:
-    """Whoever is not known, or by another spelling, or inactive, or a second one of that name, asks an administrator."""
+    """Unknown, spelt differently, inactive, or a second one of that name: they ask an administrator."""
     if site.api.get("users/vera").status_code == 404:
         site.add_user("vera", {"role": "administrator"})
         site.add_user("sleeper", {"role": "administrator"})

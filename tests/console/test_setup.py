@@ -24,6 +24,13 @@ def test_the_printed_token_makes_the_first_administrator(open_desk: OpenDesk, fr
     page = desk.go("/")
     expect(page).to_have_url(f"{fresh.url}/setup")
     desk.look("setup")
+    link = fresh.told.splitlines()[1].split()[-1]
+    assert link == f"{fresh.url}/setup#{find_setup_token(fresh)}"
+    page.goto("about:blank")
+    page.goto(link)
+    expect(page).to_have_url(f"{fresh.url}/setup")
+    expect(page.get_by_label("Setup token")).to_have_value(find_setup_token(fresh))
+    expect(page.get_by_label("Username")).to_be_focused()
     page.get_by_label("Setup token").fill("wrong")
     page.get_by_label("Username").fill("ada")
     page.get_by_label("Password", exact=True).fill(PASSWORD)

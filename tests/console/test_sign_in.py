@@ -3,12 +3,13 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from playwright.sync_api import expect
-from tests.console.conftest import PASSWORD, OpenDesk, Site
+from tests.console.conftest import PASSWORD, OpenDesk, Site, run_site
 
 NEW = "another-of-the-tests-2"
 
@@ -24,7 +25,7 @@ Open = Callable[..., httpx.Client]
 
 @pytest.fixture
 def open_client(site: Site) -> Iterator[Open]:
-    """A function that gives a browser without a screen; for a `username`, one that has signed in, or tried to."""
+    """A function that gives a browser without a screen; with a `username`, one that has signed in."""
     with ExitStack() as opened:
 
         def open_one(username: str = "", password: str = PASSWORD, **more: Any) -> httpx.Client:
@@ -51,7 +52,7 @@ def is_in(client: httpx.Client) -> bool:
 
 
 def test_signing_in_and_out(open_desk: OpenDesk, site: Site) -> None:
-    """A wrong password is refused in plain words; the right one leads to where one was going; both are told of."""
+    """A wrong password is refused; the right one leads to where one was going; both are told of."""
     desk = open_desk()
     page = desk.go("/runs")
     expect(page).to_have_url(re.compile(r"/sign-in/login/\?next=%2Fruns$"))
@@ -119,6 +120,29 @@ def test_the_cookie(open_client: Open) -> None:
     assert not is_in(forged)
 
 
+def test_cookies_behind_a_proxy_with_tls(tmp_path: Path) -> None:
+    """A browser that came by TLS gets cookies that go no other way."""
+    by_tls = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.7"}
+    with (
+        run_site(tmp_path, PROVOST_TRUSTED_PROXIES="127.0.0.1") as behind,
+        httpx.Client(base_url=behind.url, headers=by_tls, timeout=30) as client,
+    ):
+        page = client.get("/sign-in/login/")
+        token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
+        seed = re.search(r"provost_csrf=([^;]+)", page.headers["set-cookie"])
+        assert token
+        assert seed
+        fields = {"login": "ada", "password": PASSWORD, "csrfmiddlewaretoken": token[1]}
+        headers = {
+            "Referer": behind.url.replace("http:", "https:"),
+            "Cookie": f"provost_csrf={seed[1]}",
+        }
+        told = client.post("/sign-in/login/", data=fields, headers=headers).headers.get_list("set-cookie")
+        assert any(one.startswith("provost_session=") for one in told)
+        assert all("; Secure" in one for one in told)
+        assert read_trail(behind, action="session.begin")[0]["source"] == "192.0.2.7"
+
+
 def test_sessions_are_ended(open_desk: OpenDesk, open_client: Open, site: Site) -> None:
     """One sees where one is signed in, ends one, ends all others, and goes on here."""
     site.add_user("ben", {"role": "auditor"})
@@ -183,7 +207,7 @@ def test_who_is_not_active_is_out_at_once(open_desk: OpenDesk, site: Site) -> No
 
 
 def test_guessing_is_slow(open_desk: OpenDesk, open_client: Open, site: Site) -> None:
-    """After five wrong passwords for a name the right one is refused too; after many of any, by a page that says when."""
+    """After five wrong passwords for a name the right one is refused; after many of any, by a page."""
     site.add_user("emma", {"role": "auditor"})
     client = open_client(headers={"X-Forwarded-For": "192.0.2.9"})
     for _ in range(5):

@@ -16,7 +16,7 @@ COMPUTED = {
 
 
 def show(value: object) -> str:
-    if value is None or value == ():
+    if value is None or value in ((), frozenset()):
         return "none"
     return "off" if value is False else f"`{value}`"
 

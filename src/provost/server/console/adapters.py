@@ -125,6 +125,10 @@ class MfaAdapter(DefaultMFAAdapter):
             user_id=authenticator.user_id, besides=authenticator.pk
         )
 
+    def generate_authenticator_name(self, user: AbstractBaseUser, type: Authenticator.Type) -> str:  # noqa: A002  # allauth's name
+        """Return what a new key is called unless its owner says otherwise."""
+        return _("Key %s") % (Authenticator.objects.filter(user_id=user.pk, type=type).count() + 1)
+
     def get_totp_label(self, user: AbstractBaseUser) -> str:
         """Return what an app calls the user."""
         return user.get_username()

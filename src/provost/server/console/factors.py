@@ -24,7 +24,7 @@ def _spend(user: Any, code: str) -> None:
         ValidationError: it was used already.
     """
     digits = "".join(one for one in code if one.isdecimal())
-    if not cache.add(f"code {user.pk} {digits}", "used", timeout=_WINDOWS * app_settings.TOTP_PERIOD):
+    if not cache.add(f"provost.code:{user.pk}:{digits}", "used", timeout=_WINDOWS * app_settings.TOTP_PERIOD):
         raise get_adapter().validation_error("incorrect_code")
 
 

@@ -1,6 +1,6 @@
 """Pictures that telephones read, as SVG in the page: its policy lets no style in, and no picture is stored."""
 
-from typing import Final
+from typing import Any, Final
 
 from django import template
 from django.utils.html import format_html
@@ -13,7 +13,7 @@ register: Final = template.Library()
 @register.simple_tag
 def qr(text: str) -> SafeString:
     """Return a text as a QR code, dark on light in either theme."""
-    code: QRCode = QRCode()
+    code: Any = QRCode()
     code.add_data(text)
     rows = code.get_matrix()
     path = "".join(f"M{x} {y}h1v1h-1z" for y, row in enumerate(rows) for x, dark in enumerate(row) if dark)
