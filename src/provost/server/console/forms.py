@@ -77,6 +77,10 @@ class Form(Generic[S]):
             raise KeyError(name)
         return next(iter(self.values.get(name, [])), "")
 
+    def has(self, name: str) -> bool:
+        """Tell whether something was posted in a field; in that of a secret, too."""
+        return self.posted is not None and bool(self.posted.get(name))
+
     @property
     def is_wrong(self) -> bool:
         """Tell whether something is wrong."""
