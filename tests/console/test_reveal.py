@@ -46,7 +46,7 @@ def read_audit(site: Site, action: str) -> list[dict[str, object]]:
 
 
 def test_a_secret_is_revealed_for_half_a_minute(desk: Desk, site: Site, host: Host) -> None:
-    """A wrong password shows nothing; the right one shows what logs in, until the time is over; all is audited."""
+    """A wrong password shows nothing; the right one shows what logs in for its time. All is audited."""
     page = desk.page
     page.clock.install()
     desk.go(f"/accounts/alice@{host.name}")
@@ -54,6 +54,8 @@ def test_a_secret_is_revealed_for_half_a_minute(desk: Desk, site: Site, host: Ho
     expect(page.get_by_text("This is not your password.")).to_be_visible()
     expect(page.locator("#secret")).to_have_count(0)
     assert read_audit(site, "account.reveal") == []
+    (entry,) = read_audit(site, "session.confirm_refused")
+    assert entry["who"] == "ada"
     desk.look("reveal-refused")
     page.get_by_role("button", name="Close").click()
 
@@ -87,6 +89,7 @@ def test_a_key_is_shown_as_it_is_and_gone_when_one_leaves(desk: Desk, host: Host
     assert gets_in(host, SshKey(public="", private=private))
     page.keyboard.press("Escape")
     expect(page.locator("dialog#reveal")).to_be_hidden()
+    expect(page.locator("#secret")).to_have_count(0)
     assert private.splitlines()[1] not in page.content()
 
     reveal(page, "password")
