@@ -131,7 +131,7 @@ def test_an_asset_is_edited_and_removed(desk: Desk, site: Site) -> None:
     assert found["nodes"] == ["/edit", "/edit/more"]
     page.get_by_role("button", name="Remove").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_text("1 accounts and 1 secrets")).to_be_visible()
+    expect(dialog.get_by_text("Its accounts (1) and their secrets (1, with all history)")).to_be_visible()
     expect(dialog.get_by_role("button", name="Keep it")).to_be_focused()
     desk.look("asset-remove")
     dialog.get_by_role("button", name="Remove it").click()
@@ -267,9 +267,7 @@ def test_nodes_are_made_renamed_moved_and_removed(desk: Desk, site: Site) -> Non
     body = {"name": "left1", "kind": "memory", "address": "left1", "nodes": ["/tree/right"]}
     site.api.post("assets", json=body).raise_for_status()
     desk.go("/node?path=/tree/right")
-    expect(
-        page.get_by_text("It can be removed when it is empty: 1 assets and 0 nodes are in it.")
-    ).to_be_visible()
+    expect(page.get_by_text("It can be removed when it is empty. Assets in it: 1; nodes: 0.")).to_be_visible()
     expect(page.get_by_role("button", name="Remove")).to_have_count(0)
 
 

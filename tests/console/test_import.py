@@ -93,9 +93,7 @@ def test_a_file_is_previewed_mended_and_brought_in(desk: Desk, site: Site, tmp_p
     desk.look("import-preview")
     assert count(site) == [0, 0, 0, 0]
     page.get_by_role("button", name="Import", exact=True).click()
-    expect(
-        page.get_by_text("Brought in: 1 assets added and 0 changed, 1 accounts added, 1 secrets set.")
-    ).to_be_visible()
+    expect(page.get_by_text("Assets added: 1, changed: 0; accounts added: 1; secrets set: 1.")).to_be_visible()
     assert count(site) == [3, 1, 1, 1]
     assert len(answers) == 4
     assert SECRET not in "".join(answers)
@@ -117,7 +115,7 @@ def test_pasted_text_changes_what_is_there(desk: Desk, site: Site) -> None:
     desk.look("import-changes")
     assert count(site) == before
     page.get_by_role("button", name="Import", exact=True).click()
-    expect(page.get_by_text("1 assets added and 1 changed")).to_be_visible()
+    expect(page.get_by_text("Assets added: 1, changed: 1;")).to_be_visible()
     page = desk.go("/import")
     page.get_by_text("pasted YAML").click()
     page.get_by_label("Text").fill("assets: [{name: web7, comment: new}]")
@@ -164,6 +162,6 @@ def test_without_a_script_a_file_is_still_previewed(desk: Desk, site: Site, tmp_
         assert SECRET not in page.content()
         page.get_by_label("File", exact=True).set_input_files(file)
         page.get_by_role("button", name="Import", exact=True).click()
-        expect(page.get_by_text("1 accounts added")).to_be_visible()
+        expect(page.get_by_text("accounts added: 1")).to_be_visible()
     finally:
         context.close()
