@@ -1,4 +1,5 @@
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
@@ -6,7 +7,7 @@ from provost.core.errors import NotFound, ProvostError, Refused, UsageError
 from provost.core.job import Login
 from provost.core.keys import KeyAlgorithm, fingerprint
 from provost.core.model import Become
-from provost.core.rights import make_local
+from provost.core.rights import Granted, Role, make_local
 from provost.core.secrets import Password, Secret, SshKey
 from provost.vault.keys import generate_key
 
@@ -213,3 +214,59 @@ def test_errors_of_the_inventory_are_usage() -> None:
     assert issubclass(NotFound, UsageError)
     assert issubclass(Refused, UsageError)
     assert issubclass(UsageError, ProvostError)
+
+
+def test_an_asset_tells_whether_it_can_be_worked_on() -> None:
+    """Its privileged accounts are told in their order, those without a secret to log in with as of no use."""
+    from provost.core.requests import AssetQuery
+    from provost.server.api.assets import list_assets, show_asset
+    from provost.server.services import accounts
+
+    for name in ("bare", "key", "web1"):
+        add_asset(name)
+    add_account("guest", "bare", Password("guest's"))
+    add_account("root", "key", SshKey(KEY.public), privileged=True)
+    add_account("root", "web1", Password("old"), privileged=True)
+    add_account("ops", "web1", KEY, privileged=True, priority=5, become=Become.SUDO)
+    root = accounts.AccountFields("root", "web1")
+    accounts.add_account(by=BY, fields=root, secret=Password("new"), replace=True)
+    add_account("gone", "web1", KEY, privileged=True)
+    accounts.unlist_account(by=BY, username="gone", asset="web1")
+    found = {one.name: one.privileged for one in list_assets(BY, AssetQuery()).items}
+    assert {name: [(one.username, one.usable) for one in of_it] for name, of_it in found.items()} == {
+        "bare": [],
+        "key": [("root", False)],
+        "web1": [("ops", True), ("root", True)],
+    }
+    shown = show_asset(BY, "web1")
+    assert shown.privileged == found["web1"]
+    assert (shown.accounts, shown.unlisted, shown.secrets) == (2, 1, 4)
+
+
+def test_nodes_and_runs_of_an_asset_are_those_that_the_caller_sees(world: Any) -> None:
+    """A node counts each asset below it once; the runs of an asset are its own, none of one out of reach."""
+    from provost.core.push import PushSpec
+    from provost.core.requests import RunQuery
+    from provost.server.api.nodes import list_nodes
+    from provost.server.api.runs import list_runs
+    from provost.server.services import assets, runs
+    from provost.server.services.checks import AssetFields
+
+    fields = AssetFields("twice", "memory", "twice", nodes=("/prod/web", "/prod/empty", "/outside/web"))
+    assets.add_asset(by=BY, fields=fields)
+    ben = world.enter("ben", Granted(Role.OPERATOR, "/prod"))
+    assert {one.path: (one.assets, one.within) for one in list_nodes(ben)} == {
+        "/prod": (0, 2),
+        "/prod/web": (2, 2),
+        "/prod/empty": (1, 1),
+    }
+    assert {one.path: one.within for one in list_nodes(BY)}["/outside"] == 2
+    spec = PushSpec(assets=("twice", "outside1"), usernames=("bob", "eve"), secret_type="password")
+    both = runs.create_push(by=BY, spec=spec, specified=None, attended=False)
+    assert [one.id for one in list_runs(ben, RunQuery(asset="twice")).items] == [both.id]
+    of_inside = {str(one.id) for one in list_runs(ben, RunQuery(asset="inside1")).items}
+    assert of_inside == {world.runs["inside"], world.over["inside"]}
+    assert [str(one.id) for one in list_runs(BY, RunQuery(asset="outside1", limit=1)).items] == [str(both.id)]
+    for name in ("outside1", "nowhere"):
+        with pytest.raises(NotFound, match=f"There is no asset '{name}'"):
+            list_runs(ben, RunQuery(asset=name))

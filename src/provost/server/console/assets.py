@@ -18,6 +18,7 @@ from provost.server.console.queries import read_query
 from provost.server.console.tree import build_tree
 from provost.server.console.visitors import Visit
 
+_ASSETS_SHOWN: Final = 50
 _ACCOUNTS_SHOWN: Final = 25
 _RUNS_SHOWN: Final = 10
 
@@ -25,7 +26,7 @@ _RUNS_SHOWN: Final = 10
 @require_safe
 def list_assets(request: Visit) -> HttpResponse:
     """List assets, with the tree of nodes at the side; to htmx, the list alone."""
-    query = read_query(AssetQuery, request)
+    query = read_query(AssetQuery, request, limit=_ASSETS_SHOWN)
     page = assets.list_assets(request.visitor, query)
     facts: dict[str, Any] = {
         "page": page,

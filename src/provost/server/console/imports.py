@@ -125,8 +125,8 @@ def _cut(lines: list[Any]) -> _Shown:
 def _lead(request: Visit, done: ImportDocument) -> HttpResponse:
     counts = {f"{what}_{how}": count for what, of_it in done.imported.items() for how, count in of_it.items()}
     text = _(
-        "Brought in: %(assets)s assets added and %(updated)s changed, %(accounts)s accounts added, "
-        "%(secrets)s secrets set."
+        "Brought in. Assets added: %(assets)s, changed: %(updated)s; accounts added: %(accounts)s; "
+        "secrets set: %(secrets)s."
     )
     found = {
         "assets": counts.get("assets_added", 0),
