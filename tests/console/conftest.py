@@ -27,6 +27,12 @@ SWITCHES: Final = [
 PHONE: Final = {"width": 390, "height": 844}
 DESK: Final = {"width": 1280, "height": 900}
 PASSWORD: Final = "ada-of-the-tests-1"
+_STILL: Final = """() => {
+    const still = new CSSStyleSheet();
+    still.replaceSync("* { transition: none !important; animation: none !important; }");
+    document.adoptedStyleSheets = [still];
+    window.scrollTo(0, 0);
+}"""
 PATIENCE: Final = 15_000
 """Milliseconds that a page may take for anything, on a machine that does much else."""
 
@@ -136,6 +142,7 @@ class Desk:
 
     def look(self, name: str) -> None:
         """Have axe check the page as it is now, light and dark, and keep pictures where they are wanted."""
+        self.page.evaluate(_STILL)
         for theme in ("light", "dark"):
             self.page.evaluate("theme => document.documentElement.setAttribute('data-bs-theme', theme)", theme)
             self._check(f"{name}, {theme}")

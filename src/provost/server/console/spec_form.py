@@ -74,7 +74,9 @@ def read_body(form: Form[B], *, base: PushSpec | None = None, **also: Any) -> B:
     Raises:
         Incomplete: it cannot be used.
     """
-    if form["spec.strategy"] != Strategy.SPECIFIED or not (form.has("secret.password") or form.has("secret.key")):
+    if form["spec.strategy"] != Strategy.SPECIFIED or not (
+        form.has("secret.password") or form.has("secret.key")
+    ):
         also["secret"] = None
     body = form.read(**also)
     spec: PushSpec = getattr(body, "spec")  # noqa: B009  # bodies that hold one
