@@ -26,8 +26,9 @@ demo: setup ## five real hosts, the rows of the table, every credential proven w
 test: $(VENV)/.dev $(VENV)/.statics ## every test, against real servers that the suite starts
 	@scripts/packages $(TEST_PACKAGES)
 	@$(AS_ROOT) scripts/busybox >/dev/null
-	$(AS_ROOT) $(BIN)/python -m pytest $(SIDE_BY_SIDE)
+	$(AS_ROOT) $(BIN)/python -m pytest $(SIDE_BY_SIDE) --ignore tests/console
 	$(AS_ROOT) $(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/server --database postgresql -m "not once"
+	$(AS_ROOT) $(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/console
 
 check: $(VENV)/.dev ## format, lint, types, layers, shell
 	@scripts/packages shellcheck

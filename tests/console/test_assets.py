@@ -1,21 +1,11 @@
 """Assets in the console: from the first one to the one that is removed."""
 
-from collections.abc import Iterator
-
-import pytest
 from playwright.sync_api import Page, expect
 from tests.conftest import LabHosts
-from tests.console.conftest import Desk, OpenDesk, Site, run_site
+from tests.console.conftest import Desk, OpenDesk, Site
 
 MARKUP = "<img src=x onerror=document.title='owned'>"
 ESCAPES = "\x1b[31mred\x1b]0;owned\x07 \u202e"
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A server with nothing in it at first."""
-    with run_site(tmp_path_factory.mktemp("site")) as running:
-        yield running
 
 
 def fill_in(page: Page, **texts: str) -> None:

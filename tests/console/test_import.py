@@ -1,12 +1,10 @@
 """Import in the console: nothing comes in before one has seen what would."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import expect
-from tests.console.conftest import Desk, OpenDesk, Site, run_site
+from tests.console.conftest import Desk, OpenDesk, Site
 
 MARKUP = "<img src=x onerror=document.title='owned'>"
 SECRET = "hush-hush-9"
@@ -31,13 +29,6 @@ assets:
 accounts:
   - {{username: root, asset: web1, privileged: yes, password: {SECRET}}}
 """
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A server with nothing in it at first."""
-    with run_site(tmp_path_factory.mktemp("site")) as running:
-        yield running
 
 
 def count(site: Site) -> list[int]:
