@@ -24,6 +24,7 @@ from provost.core.requests import (
 from provost.core.rights import Right
 from provost.server.api import accounts as api
 from provost.server.api import assets, audit, kinds, nodes
+from provost.server.console.changes import Change, describe_changes
 from provost.server.console.filters import Filters, answer
 from provost.server.console.forms import Form
 from provost.server.console.reauthentication import ask
@@ -104,10 +105,11 @@ def show_account(request: Visit, account: str) -> HttpResponse:
 
 def _describe(request: Visit, account: str, found: AccountDetailDocument) -> dict[str, Any]:
     history = api.list_history(request.visitor, account).versions
-    entries: list[AuditDocument] = []
+    entries: list[tuple[AuditDocument, list[Change]]] = []
     if request.visitor.reach(Right.AUDIT).everywhere:
         query = AuditQuery(subject=f"account {account}", limit=_LATEST)
-        entries = audit.list_entries(request.visitor, query).items
+        found_entries = audit.list_entries(request.visitor, query).items
+        entries = [(entry, describe_changes(entry)) for entry in found_entries]
     activity = api.list_activity(request.visitor, account, PageQuery(limit=_LATEST))
     return {
         "account": found,

@@ -7,20 +7,25 @@ from django.utils.translation import gettext as _
 from provost.core.documents import AuditDocument
 from provost.core.inert import make_inert
 
+Change = tuple[str, str | None, str]
+
 _LONGEST: Final = 400
 _PAIR: Final = 2
 _CHANGING: Final = (".edit", "account.add", "account.set", "user.add")
 """Actions whose details are lists of what was and what is."""
 
 
-def describe_changes(entry: AuditDocument) -> list[tuple[str, str | None, str]]:
-    """Return of each detail its name, what was (None: nothing is said of before), and what is."""
+def describe_changes(entry: AuditDocument) -> list[Change]:
+    """Return of each detail its name, what was (None: nothing is said of before), and what is.
+
+    What is empty is left out, unless it was something.
+    """
     is_change = entry.action.endswith(_CHANGING)
-    found: list[tuple[str, str | None, str]] = []
+    found: list[Change] = []
     for name, value in entry.details.items():
         if is_change and isinstance(value, list) and len(value) == _PAIR:
             found.append((name, _say(value[0]), _say(value[1])))
-        else:
+        elif value not in ("", [], {}, None):
             found.append((name, None, _say(value)))
     return found
 
