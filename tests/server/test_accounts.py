@@ -143,6 +143,83 @@ def test_unsettled_account_is_listed_as_pending_only() -> None:
     assert list_accounts(pending=True, asset="web1") == [account]
 
 
+def test_accounts_are_found_by_type_and_age_of_their_secrets() -> None:
+    """The age is that of the secret in force, of the wanted type, and not of one that it replaced."""
+    from datetime import timedelta
+
+    from provost.server.models.secrets import SecretVersion
+
+    def grow(username: str, days: int) -> None:
+        for row in SecretVersion.objects.filter(account__username=username):
+            row.promoted_at -= timedelta(days=days)
+            row.save()
+
+    def find(**wanted: object) -> set[str]:
+        return {str(one).partition("@")[0] for one in list_accounts(**wanted)}
+
+    add("old", Password("x"))
+    add("renewed", Password("x"))
+    grow("old", 100)
+    grow("renewed", 100)
+    add("renewed", Password("y"), replace=True)
+    add("old", SshKey("ssh-ed25519 AAAA"))
+    assert find(secret_type=SecretType.PASSWORD) == {"old", "renewed"}
+    assert find(secret_type=SecretType.SSH_KEY) == {"old"}
+    assert find(older_than=100) == find(older_than=90, newer_than=101) == {"old"}
+    assert find(older_than=101) == find(newer_than=100, older_than=1) == set()
+    assert find(newer_than=1) == {"old", "renewed"}
+    assert find(newer_than=1, secret_type=SecretType.PASSWORD) == {"renewed"}
+
+
+def test_what_runs_did_about_an_account_is_told_newest_first() -> None:
+    """A page at a time, with the run of each; records of other accounts are not among them."""
+    from provost.core.requests import PageQuery
+    from provost.server.api.accounts import list_activity
+    from provost.server.models import Account, Record, Run
+
+    for username in ("alice", "bob"):
+        add(username, Password("x"))
+    runs = [Run.objects.create(action="push") for _ in range(3)]
+    for run in runs:
+        for account in Account.objects.select_related("asset"):
+            Record.objects.create(
+                run=run,
+                asset=account.asset,
+                asset_name="web1",
+                username=account.username,
+                account=account,
+                secret_type="password",
+                status="unchanged",
+            )
+    first = list_activity(BY, "alice@web1", PageQuery(limit=2))
+    rest = list_activity(BY, "alice@web1", PageQuery(limit=2, cursor=first.next))
+    assert [one.run for one in (*first.items, *rest.items)] == [run.id for run in reversed(runs)]
+    assert {one.username for one in (*first.items, *rest.items)} == {"alice"}
+    assert rest.next is None
+
+
+def test_an_account_is_shown_with_the_rights_that_extend_to_it() -> None:
+    """In a node of theirs somebody may more than elsewhere."""
+    from provost.core.rights import Face, Granted, Right, Role
+    from provost.server.api.accounts import show_account
+    from provost.server.services import accounts, assets, users
+    from provost.server.services.checks import AccountFields, AssetFields
+
+    assets.add_asset(by=BY, fields=AssetFields("prod1", "linux", "prod1", nodes=("/prod/web",)))
+    add("alice", Password("x"))
+    accounts.add_account(by=BY, fields=AccountFields("alice", "prod1"), secret=Password("x"))
+    grants = (Granted(Role.AUDITOR), Granted(Role.OPERATOR, "/prod", reveal=True))
+    user = users.add_user(by=BY, username="anna", fields=users.UserFields(grants=grants))
+    anna = users.make_principal(user=user, face=Face.API)
+    assert set(show_account(anna, "alice@web1").rights) == {Right.VIEW, Right.AUDIT}
+    assert set(show_account(anna, "alice@prod1").rights) == {
+        Right.VIEW,
+        Right.AUDIT,
+        Right.OPERATE,
+        Right.REVEAL,
+    }
+
+
 def test_unknown_account_is_not_found_and_lists_the_closest() -> None:
     """The error for an account that is not there names the nearest one of that asset."""
     from provost.server.services import accounts

@@ -15,6 +15,7 @@ QUESTIONS = {
     ("assets", "list_assets", AssetQuery(node="/prod")): (4, 4),
     ("accounts", "list_accounts", AccountQuery(search="root")): (2, 2),
     ("accounts", "list_accounts", AccountQuery(node="/prod")): (3, 3),
+    ("accounts", "list_accounts", AccountQuery(secret_type="password", newer_than=9)): (2, 2),
     ("runs", "list_runs", RunQuery()): (3, 3),
     ("runs", "list_runs", RunQuery(asset="web1")): (5, 5),
     ("tasks", "list_tasks", TaskQuery()): (2, 4),

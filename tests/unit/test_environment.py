@@ -79,3 +79,21 @@ def test_refusals_name_the_variable_and_not_the_value(variable: str, value: str)
 def test_mistyped_variables_are_found() -> None:
     """What looks like a setting and is none is listed."""
     assert list_unknown({"PROVOST_PROT": "1", "PROVOST_PORT": "1", "_PROVOST_COMPLETE": ""}) == ["PROVOST_PROT"]
+
+
+def test_settings_are_told_without_secrets() -> None:
+    """Of the database's URL neither password nor parameters; of the rest what it is."""
+    told = {
+        variable: value
+        for variable, _, value, _ in read_environment(
+            {
+                "PROVOST_DATABASE_URL": "postgresql://me:hu%40sh@db:5432/x?password=hush",
+                "PROVOST_ALLOWED_HOSTS": "b.example,a.example",
+                "PROVOST_STRICT_HOST_KEYS": "1",
+            }
+        ).describe()
+    }
+    assert told["PROVOST_DATABASE_URL"] == "postgresql://me:***@db:5432/x?***"
+    assert told["PROVOST_ALLOWED_HOSTS"] == "a.example,b.example"
+    assert told["PROVOST_STRICT_HOST_KEYS"] == "1"
+    assert told["PROVOST_KNOWN_HOSTS"] is None
