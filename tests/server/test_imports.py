@@ -216,6 +216,21 @@ accounts:
         run("assets: [{name: jump, via: web1}]", dry_run=True)
 
 
+def test_a_body_takes_no_text_that_no_database_could_keep() -> None:
+    """Characters that are none are told by line, and more rows than one body takes as of the whole."""
+    from provost.server.api import inventory
+    from provost.server.services.inventory_files import ImportRefused, Inventory, Row, read_upload
+
+    yaml, csv = 'assets:\n  - {name: web1, comment: "a\\0b"}\n', "name,comment\nweb1,a\0b\n"
+    for text, name in ((yaml, "sent.yaml"), (csv, "sent.csv")):
+        with pytest.raises(ImportRefused) as caught:
+            inventory.make_body(read_upload(text.encode(), name), name=name, dry_run=True)
+        assert [place for place, _ in caught.value.faults] == ["line 2"]
+    many = Inventory(nodes=[Row(number, {"path": "/a"}) for number in range(100_001)])
+    with pytest.raises(ImportRefused, match=r"the whole: nodes: .*at most 100000"):
+        inventory.make_body(many, name="many.yaml", dry_run=True)
+
+
 def test_an_upload_sees_no_other_file(tmp_path: Path) -> None:
     """What is sent may name no file of the server's; all else is as in a file."""
     from provost.server.services.inventory_files import read_upload

@@ -362,6 +362,7 @@ def test_what_answers_is_no_server(elsewhere: dict[str, str], prepare: Prepare) 
         "via": None,
         "options": {},
         "comment": "",
+        "privileged": [],
         "created": "2026-01-01T00:00:00Z",
         "version": 1,
     }

@@ -6,7 +6,9 @@ from typing import Final, TypeVar
 
 from pydantic import ValidationError
 
+from provost.core.errors import Refused
 from provost.core.requests import ImportBody, ImportedAccount, ImportedAsset, Said
+from provost.core.texts import check_text
 from provost.server.services.inventory_files import ImportRefused, Inventory, Row
 
 S = TypeVar("S", bound=Said)
@@ -27,7 +29,10 @@ def make_body(inventory: Inventory, *, name: str, dry_run: bool) -> ImportBody:
     if wrong:
         raise ImportRefused(name, [(f"line {line}", text) for line, text in sorted(wrong)])
     nodes = tuple(row.fields["path"] for row in inventory.nodes)
-    return ImportBody(nodes=nodes, assets=assets, accounts=accounts, name=name, dry_run=dry_run)
+    try:
+        return ImportBody(nodes=nodes, assets=assets, accounts=accounts, name=name, dry_run=dry_run)
+    except ValidationError as error:
+        raise ImportRefused(name, [("the whole", text) for text in _describe(error)]) from None
 
 
 def _read_rows(model: type[S], rows: Sequence[Row], wrong: list[tuple[int, str]]) -> tuple[S, ...]:
@@ -35,11 +40,19 @@ def _read_rows(model: type[S], rows: Sequence[Row], wrong: list[tuple[int, str]]
     read = []
     for row in rows:
         try:
+            check_text(row.fields)
             read.append(model.model_validate(row.fields))
+        except Refused as error:
+            wrong.append((row.line, error.message))
         except ValidationError as error:
-            told = error.errors(include_url=False, include_context=False, include_input=False)
-            wrong += [(row.line, f"{'.'.join(map(str, one['loc']))}: {one['msg']}.") for one in told]
+            wrong += [(row.line, text) for text in _describe(error)]
     return tuple(read)
+
+
+def _describe(error: ValidationError) -> list[str]:
+    """Return what is wrong, without the values."""
+    told = error.errors(include_url=False, include_context=False, include_input=False)
+    return [f"{'.'.join(map(str, one['loc']))}: {one['msg']}." for one in told]
 
 
 def name_line(place: re.Match[str], inventory: Inventory) -> str:

@@ -9,6 +9,7 @@ from ninja.errors import HttpError
 from ninja.parser import Parser
 
 from provost.core.errors import Refused
+from provost.core.texts import check_text
 
 
 class UnsupportedMedia(Exception):
@@ -48,28 +49,6 @@ class StrictParser(Parser):
             if len(values) > 1 and name not in list_fields:
                 raise Refused(f"The parameter {name!r} comes twice.", code="request_invalid")
         return super().parse_querydict(data, list_fields, request)
-
-
-def check_text(value: Any) -> None:
-    """Raise `Refused` where a text holds a NUL character, or half of one that takes two (a lone surrogate)."""
-    if isinstance(value, str):
-        if "\0" in value or not _is_whole(value):
-            raise Refused("A text holds a character that is none.", code="request_invalid")
-    elif isinstance(value, dict):
-        for name, part in value.items():
-            check_text(name)
-            check_text(part)
-    elif isinstance(value, list):
-        for part in value:
-            check_text(part)
-
-
-def _is_whole(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

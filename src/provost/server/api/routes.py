@@ -19,9 +19,10 @@ import provost
 from provost.core.documents import ProblemDocument
 from provost.core.errors import NotFound, Refused
 from provost.core.operations import OPERATIONS, Operation
+from provost.core.texts import check_text
 from provost.server.api import problems
 from provost.server.api.authentication import Token
-from provost.server.api.parsing import StrictParser, check_text
+from provost.server.api.parsing import StrictParser
 from provost.server.api.streams import add_streams
 from provost.server.web.authentication import make_stranger
 
