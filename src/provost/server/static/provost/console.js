@@ -58,9 +58,7 @@ const tellTimes = (root) => {
   for (const time of root.querySelectorAll("time[datetime]:not([title])")) {
     time.title = time.textContent;
     const instant = new Date(time.dateTime);
-    time.textContent = instant.toLocaleString(document.documentElement.lang, {
-      year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23",
-    });
+    time.textContent = instant.toLocaleString("sv-SE"); // year first, as ISO 8601 has it: nobody takes days for months
   }
 };
 
