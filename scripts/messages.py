@@ -1,6 +1,7 @@
 """Collect what the console says to people into the catalogue of each language, and compile the catalogues.
 
-What a kind's options and parameters are called comes from the connectors themselves.  With --check nothing is
+What a kind's options and parameters are called comes from the connectors themselves, and what a setting is from
+the settings.  With --check nothing is
 written, and the exit status is 1 where a catalogue lacks a string of the source, or has one too many.
 """
 
@@ -60,7 +61,7 @@ def collect() -> dict[str, polib.POEntry]:
             os.chdir(before)
         for entry in polib.pofile(str(copy / "locale" / "en" / "LC_MESSAGES" / "django.po")):
             found[entry.msgid] = entry
-    for text in list_kind_texts():
+    for text in (*list_kind_texts(), *list_setting_texts()):
         found.setdefault(text, polib.POEntry(msgid=text))
     return found
 
@@ -77,6 +78,15 @@ def list_kind_texts() -> Iterator[str]:
                 yield name.replace("_", " ").capitalize()
                 if text := field.get("description"):
                     yield text
+
+
+def list_setting_texts() -> Iterator[str]:
+    """Yield what each setting is."""
+    from provost.config.environment import Environment  # noqa: PLC0415  # Django is set up
+
+    for field in Environment.model_fields.values():
+        if field.description:
+            yield field.description
 
 
 def make_catalogue(language: str) -> polib.POFile:

@@ -69,7 +69,7 @@ def _read_age(text: str) -> str:
 @require_http_methods(["GET", "POST"])
 def add_account(request: Visit) -> HttpResponse:
     """Put an account that exists on an asset into the list."""
-    request.visitor.require(Right.OPERATE, what=_("add accounts"))
+    request.visitor.require(Right.OPERATE, what="add accounts")
     start = {"asset": request.GET.get("asset", ""), "kept": SecretType.PASSWORD}
     form: Form[AccountBody] = Form(AccountBody, request, start=start, places=_PLACES)
     if request.method == "POST":

@@ -6,6 +6,7 @@ from django.utils.translation import gettext as _
 
 from provost.core.documents import AuditDocument
 from provost.core.inert import make_inert
+from provost.server.templatetags.console import word
 
 Change = tuple[str, str | None, str]
 
@@ -51,5 +52,5 @@ def _write(value: Any) -> str:
 
 def _write_grant(grant: dict[str, Any]) -> str:
     where = grant.get("node") or _("everywhere")
-    text = f"{grant['role']} {where}"
-    return f"{text} + reveal" if grant.get("reveal") else text
+    text = f"{word(grant['role'])} {where}"
+    return f"{text} + {word('reveal')}" if grant.get("reveal") else text

@@ -6,7 +6,6 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path
-from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
 
@@ -36,7 +35,7 @@ def list_findings(request: Visit) -> HttpResponse:
 @require_POST
 def rotate_keys(request: Visit) -> HttpResponse:
     """Give the vault a new data key, and encrypt every secret anew."""
-    request.visitor.require_everywhere(Right.ADMINISTER, what=_("make new keys"))
+    request.visitor.require_everywhere(Right.ADMINISTER, what="make new keys")
     done = keys.rotate(request.visitor, KeyRotationBody())
     told = ngettext(
         "%(count)s secret is encrypted anew, by the data key %(key)s.",

@@ -45,7 +45,7 @@ def _read_choice(text: str) -> RevealBody:
 @require_POST
 def reveal(request: Visit, account: str) -> HttpResponse:
     """Answer with a part of a page that holds the secret: it is in no page, and nothing keeps it."""
-    request.visitor.require(Right.REVEAL, what=_("reveal secrets"))
+    request.visitor.require(Right.REVEAL, what="reveal secrets")
     if not request.htmx:
         raise Refused(
             _("Secrets are shown by a script, which takes them away again. Switch scripts on for this page."),

@@ -51,7 +51,7 @@ def require_operator(visitor: Principal) -> None:
     Raises:
         Forbidden: they may not.
     """
-    visitor.require(Right.OPERATE, what=_("push"))
+    visitor.require(Right.OPERATE, what="push")
 
 
 def make_form(model: type[B], request: Visit, start: Mapping[str, Any] | None = None) -> Form[B]:

@@ -33,7 +33,9 @@ def list_tasks(request: Visit) -> HttpResponse:
 @require_GET
 def show_task(request: Visit, name: str) -> HttpResponse:
     """Show what a task does, when it is due next, and how its last runs went."""
-    return render(request, "console/task.html", {"task": tasks.show_task(request.visitor, name)})
+    task = tasks.show_task(request.visitor, name)
+    words = schedules.describe(task.schedule) if task.schedule else ""
+    return render(request, "console/task.html", {"task": task, "words": words})
 
 
 @require_http_methods(["GET", "POST"])

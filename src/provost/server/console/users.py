@@ -40,7 +40,7 @@ _PLACES: Final = {
 @require_GET
 def list_users(request: Visit) -> HttpResponse:
     """List users, with what they are granted."""
-    request.visitor.require_everywhere(Right.ADMINISTER, what=_("manage users"))
+    request.visitor.require_everywhere(Right.ADMINISTER, what="manage users")
     return render(
         request, "console/users.html", {"users": api.list_users(request.visitor), "roles": list(Role)}
     )
@@ -50,7 +50,7 @@ def list_users(request: Visit) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def add_user(request: Visit) -> HttpResponse:
     """Add a user with their grants."""
-    request.visitor.require_everywhere(Right.ADMINISTER, what=_("manage users"))
+    request.visitor.require_everywhere(Right.ADMINISTER, what="manage users")
     form = Form(UserBody, request, places=_PLACES)
     grants = _read_grants(request)
     if request.method == "POST":
@@ -67,7 +67,7 @@ def add_user(request: Visit) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def edit_user(request: Visit, name: str) -> HttpResponse:
     """Show a user, and change them."""
-    request.visitor.require_everywhere(Right.ADMINISTER, what=_("manage users"))
+    request.visitor.require_everywhere(Right.ADMINISTER, what="manage users")
     found = api.show_user(request.visitor, name)
     form = Form(UserPatch, request, start={"email": found.email, "active": found.active}, places=_PLACES)
     grants = _read_grants(request) if request.method == "POST" else _list_grants(found)

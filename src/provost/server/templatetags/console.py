@@ -45,6 +45,19 @@ _BADGES: Final[dict[str, tuple[Any, str]]] = {
     "random": (gettext_lazy("random"), "secondary"),
     "trusted": (gettext_lazy("trusted"), "green"),
     "replaced": (gettext_lazy("no longer trusted"), "secondary"),
+    "push": (gettext_lazy("push"), "secondary"),
+    "administrator": (gettext_lazy("administrator"), "secondary"),
+    "operator": (gettext_lazy("operator"), "secondary"),
+    "auditor": (gettext_lazy("auditor"), "secondary"),
+    "view": (gettext_lazy("view"), "secondary"),
+    "operate": (gettext_lazy("operate"), "secondary"),
+    "administer": (gettext_lazy("administer"), "secondary"),
+    "audit": (gettext_lazy("audit"), "secondary"),
+    "reveal": (gettext_lazy("reveal"), "secondary"),
+    "cli": (gettext_lazy("command line"), "secondary"),
+    "api": (gettext_lazy("API"), "secondary"),
+    "console": (gettext_lazy("console"), "secondary"),
+    "server": (gettext_lazy("server"), "secondary"),
 }
 
 
@@ -62,7 +75,7 @@ def _read_icon(name: str) -> SafeString:
 
 @register.filter
 def word(code: Any) -> Any:
-    """Return the word for a status, a state or a decision."""
+    """Return the word for a status, a state, a decision, a role, a right, or where somebody came in."""
     return _BADGES[str(code)][0] if str(code) in _BADGES else str(code)
 
 

@@ -53,12 +53,16 @@ document.addEventListener("input", (event) => {
   if (form) showWhatApplies(form);
 });
 
-// <time>: by the clock of whoever reads, with UTC when it is pointed at.
+// <time>: by the clock of whoever reads, as their country writes it, with UTC when it is pointed at.
+const tongue = document.documentElement.lang;
+const locale = window.navigator.languages.find((one) => one.slice(0, 2) === tongue.slice(0, 2)) || tongue;
 const tellTimes = (root) => {
   for (const time of root.querySelectorAll("time[datetime]:not([title])")) {
     time.title = time.textContent;
     const instant = new Date(time.dateTime);
-    time.textContent = instant.toLocaleString("sv-SE"); // year first, as ISO 8601 has it: nobody takes days for months
+    time.textContent = instant.toLocaleString(locale, {
+      year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23",
+    });
   }
 };
 
