@@ -12,7 +12,7 @@ TEST_PACKAGES := $(LAB_PACKAGES) chromium gettext postgresql shellcheck fish tcs
 SIDE_BY_SIDE := --numprocesses 3 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench crash docs messages lock
+.PHONY: help setup demo test check bench crash docs pictures messages lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,10 @@ crash: $(VENV)/.dev ## kill -9 at every stage boundary and at 100 random moments
 
 docs: $(VENV)/.docs ## the documentation site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+pictures: $(VENV)/.dev $(VENV)/.statics ## pictures of the console for the documentation, in docs/images/
+	@scripts/packages $(LAB_PACKAGES) chromium pngquant
+	$(AS_ROOT) $(BIN)/python scripts/pictures.py
 
 messages: $(VENV)/.dev ## collect what the console says, for its translations
 	@scripts/packages gettext

@@ -117,7 +117,16 @@ class Demo:
                 return
             console.print("\nThe hosts are in the console now. This link makes its first user, once:\n")
             console.print(f"    {link}\n", soft_wrap=True)
-            console.print("Choose a password there, then Push: an account to /demo. Ctrl-C ends it all.")
+            console.print("Choose a password there, then Push: an account to /demo.\n")
+            for host, row in zip(self._hosts, ROWS, strict=True):
+                if not row.privileged:
+                    console.print(
+                        f"{host.name} was skipped: it has no privileged account. Its page adds one: root, whose"
+                        f"\npassword is {host.root_password}",
+                        markup=False,
+                        highlight=False,
+                    )
+            console.print("\nCtrl-C ends it all.")
             with contextlib.suppress(KeyboardInterrupt):
                 server.wait()
         finally:

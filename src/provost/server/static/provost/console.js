@@ -53,14 +53,15 @@ document.addEventListener("input", (event) => {
   if (form) showWhatApplies(form);
 });
 
-// <time>: by the clock of whoever reads, as their country writes it, with UTC when it is pointed at.
-const tongue = document.documentElement.lang;
-const locale = window.navigator.languages.find((one) => one.slice(0, 2) === tongue.slice(0, 2)) || tongue;
+// <time>: by the clock of whoever reads, and as their country writes it, with UTC when it is pointed at.
 const tellTimes = (root) => {
+  const language = document.documentElement.lang;
+  const [speech] = language.split("-");
+  const country = navigator.languages.find((one) => one.split("-")[0] === speech) || language;
   for (const time of root.querySelectorAll("time[datetime]:not([title])")) {
     time.title = time.textContent;
     const instant = new Date(time.dateTime);
-    time.textContent = instant.toLocaleString(locale, {
+    time.textContent = instant.toLocaleString(country, {
       year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23",
     });
   }
@@ -72,5 +73,10 @@ const prepare = (root) => {
 };
 document.addEventListener("DOMContentLoaded", () => {
   prepare(document);
+  // A form that came back: to the first field that is wrong, however far down.
+  const wrong = document.querySelector("main .is-invalid");
+  if (!wrong) return;
+  wrong.scrollIntoView({ block: "center" });
+  wrong.focus({ preventScroll: true });
 });
 document.addEventListener("htmx:load", (event) => prepare(event.detail.elt.parentElement || document));

@@ -93,7 +93,8 @@ document.addEventListener("DOMContentLoaded", prepareForm);
 document.addEventListener("htmx:afterSettle", (event) => {
   if (!event.detail.elt.matches("[data-push]")) return;
   prepareForm();
-  const next = event.detail.elt.querySelector(".is-invalid, [role=alert], [data-preview]");
+  const form = event.detail.elt;
+  const next = form.querySelector(".is-invalid") || form.querySelector("[role=alert], [data-preview]");
   if (!next) return;
   next.scrollIntoView({ block: "center" });
   if (next.matches("input, select, textarea, [tabindex]")) next.focus({ preventScroll: true });
