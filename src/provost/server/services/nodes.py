@@ -186,12 +186,14 @@ def list_nodes(*, by: Principal) -> list[tuple[Node, int]]:
 def count_within(*, by: Principal) -> Counter[str]:
     """Count the assets in each node that somebody sees and below it, each once, by its place in the tree."""
     through = Asset.nodes.through.objects.filter(within(by.require(Right.VIEW, what="see nodes"), "node__"))
-    inside = {
-        (above, asset_id)
-        for asset_id, place in through.values_list("asset_id", "node__path")
-        for above in _list_places(place)
-    }
-    return Counter(place for place, _ in inside)
+    held: dict[int, tuple[str, ...]] = {}
+    for asset_id, place in through.values_list("asset_id", "node__path"):
+        held[asset_id] = (*held.get(asset_id, ()), place)
+    counts: Counter[str] = Counter()
+    for places, number in Counter(held.values()).items():  # many assets are in the same places
+        for place in {above for one in places for above in _list_places(one)}:
+            counts[place] += number
+    return counts
 
 
 def _list_places(place: str) -> Iterator[str]:

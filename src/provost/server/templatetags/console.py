@@ -76,13 +76,13 @@ def _read_icon(name: str) -> SafeString:
 @register.filter
 def word(code: Any) -> Any:
     """Return the word for a status, a state, a decision, a role, a right, or where somebody came in."""
-    return _BADGES[str(code)][0] if str(code) in _BADGES else str(code)
+    return _BADGES[str(code)][0] if str(code) in _BADGES else make_inert(str(code))
 
 
 @register.filter
 def badge(code: Any) -> SafeString:
     """Return a status, a state or a decision as a badge: a word, with a colour."""
-    text, colour = _BADGES.get(str(code), (str(code), "secondary"))
+    text, colour = _BADGES.get(str(code), (make_inert(str(code)), "secondary"))
     return format_html('<span class="badge bg-{}-lt">{}</span>', colour, text)
 
 
@@ -90,6 +90,12 @@ def badge(code: Any) -> SafeString:
 def inert(text: Any) -> str:
     """Return text from outside without what could act: on top of what Django escapes, control characters."""
     return make_inert(str(text))
+
+
+@register.filter
+def inert_lines(text: Any) -> str:
+    """Return text of several lines from outside, each line as `inert` has it."""
+    return "\n".join(map(make_inert, str(text).splitlines()))
 
 
 @register.filter

@@ -34,12 +34,6 @@ def in_order(counts: Mapping[str, int]) -> list[tuple[str, int]]:
 
 
 @register.filter
-def inert(text: Any) -> str:
-    """Return text from outside without what could act."""
-    return make_inert(str(text))
-
-
-@register.filter
 def duration(seconds: float | None) -> str:
     """Return seconds in words."""
     if seconds is None:
