@@ -24,8 +24,21 @@ WORDS: Final = """() => {
 
 NAMES: Final = frozenset(
     {"Provost", "Linux", "linux", "OpenSSH", "Chromium", "OpenID"}  # of products
-    | {"ada", "alice", "root", "web", "dead", "nightly", "prod"}  # of what the test has
-    | {"sudo", "su", "sshd", "cron", "shell", "authorized", "keys", "known", "hosts", "cookie"}  # of Unix
+    | {"ada", "alice", "root", "lab", "dead", "nightly", "prod"}  # of what the test has
+    | {
+        "sudo",
+        "su",
+        "sshd",
+        "cron",
+        "shell",
+        "authorized",
+        "keys",
+        "known",
+        "hosts",
+        "cookie",
+        "sat",
+        "sun",
+    }  # of Unix
 )
 
 
@@ -75,10 +88,10 @@ def test_pages_are_in_chinese(open_desk: OpenDesk, site: Site, lab_hosts: LabHos
     asset = site.api.get(f"runs/{run}/records").json()["items"]
     name = next(one["asset"] for one in asset if one["asset"] != "dead")
     seen = {
-        "": "首页",
-        "assets": "资产",
-        "push": "推送",
-        f"runs/{run}": "执行",
+        "": "即将执行",
+        "assets": "节点",
+        "push": "预览",
+        f"runs/{run}": "决定",
         f"accounts/alice@{name}": "密文",
     }
     for path, word in seen.items():
