@@ -25,34 +25,10 @@ WORDS: Final = """() => {
 
 NAMES: Final = frozenset(
     {"Provost", "Linux", "linux", "OpenSSH", "Chromium", "OpenID"}  # of products
-    | {
-        "ada",
-        "alice",
-        "root",
-        "lab",
-        "web",
-        "prod",
-        "dead",
-        "deads",
-        "quiet",
-        "quiets",
-        "often",
-        "nightly",
-    }  # of what the test has
-    | {
-        "sudo",
-        "su",
-        "sshd",
-        "cron",
-        "shell",
-        "authorized",
-        "keys",
-        "known",
-        "hosts",
-        "cookie",
-        "sat",
-        "sun",
-    }  # of Unix, schedules and the trail
+    | {"ada", "alice", "root", "lab", "dead", "deads", "quiet", "quiets"}  # of what the test has
+    | {"often", "nightly"}  # of tasks
+    | {"account", "web", "prod", "sat", "sun"}  # of examples in fields
+    | {"sudo", "su", "sshd", "cron", "shell", "authorized", "keys", "known", "hosts", "cookie"}  # of Unix
 )
 
 
