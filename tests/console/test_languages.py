@@ -8,11 +8,12 @@ from tests.conftest import LabHosts
 from tests.console.conftest import PASSWORD, Desk, OpenDesk, Site
 
 WORDS: Final = """() => {
-    const names = "code, pre, time, .told, [lang], script, style, template, option, .secret";
+    const names = "code, pre, time, .told, [lang], script, style, template, [name=zone], .secret";
     const found = [];
     const walker = document.createTreeWalker(document.querySelector("body"), NodeFilter.SHOW_TEXT);
     while (walker.nextNode()) {
-        if (!walker.currentNode.parentElement.closest(names)) found.push(walker.currentNode.data);
+        const { data, parentElement } = walker.currentNode;
+        if (!parentElement.closest(names) && parentElement.value !== data) found.push(data);
     }
     for (const one of document.querySelectorAll("[aria-label], [title], [placeholder]")) {
         if (one.closest("time, .told")) continue;
@@ -24,17 +25,25 @@ WORDS: Final = """() => {
 
 NAMES: Final = frozenset(
     {"Provost", "Linux", "linux", "OpenSSH", "Chromium", "OpenID"}  # of products
-    | {"ada", "alice", "root", "web", "dead", "nightly", "prod"}  # of what the test has
+    | {"ada", "alice", "root", "lab", "dead", "deads", "quiet", "quiets"}  # of what the test has
+    | {"often", "nightly"}  # of tasks
+    | {"account", "web", "prod", "sat", "sun"}  # of examples in fields
     | {"sudo", "su", "sshd", "cron", "shell", "authorized", "keys", "known", "hosts", "cookie"}  # of Unix
 )
 
 
-def sign_in(desk: Desk) -> Page:
-    """Sign in on a page in Chinese."""
+def try_password(desk: Desk, password: str) -> Page:
+    """Type in a password on the page to sign in, in Chinese."""
     page = desk.go("/sign-in/login/")
     page.get_by_label("用户名").fill("ada")
-    page.get_by_label("密码").fill(PASSWORD)
+    page.get_by_label("密码").fill(password)
     page.get_by_role("button", name="登录", exact=True).click()
+    return page
+
+
+def sign_in(desk: Desk) -> Page:
+    """Sign in, in Chinese."""
+    page = try_password(desk, PASSWORD)
     expect(page).to_have_url(f"{desk.url}/")
     return page
 
@@ -46,19 +55,14 @@ def check_chinese(page: Page) -> None:
     assert not left, f"{page.url}: {left}"
 
 
-def fill(site: Site, lab_hosts: LabHosts) -> str:
-    """Bring in a host that works and one that does not, push to them, save a task; return the run's id."""
-    (host,) = lab_hosts(1)
-    site.bring_in(host, node="/prod")
-    dead = {"name": "dead", "kind": "linux", "address": "127.0.0.1", "port": 1, "nodes": ["/prod"]}
-    site.api.post("assets", json=dead).raise_for_status()
-    account = {"username": "root", "asset": "dead", "privileged": True, "secret": {"password": "root-9-Xy"}}
+def add_dead(site: Site, name: str) -> dict[str, Any]:
+    """Add an asset that nothing listens on, with its privileged account; return what a push to its node is."""
+    node = f"/{name}s"
+    asset = {"name": name, "kind": "linux", "address": "127.0.0.1", "port": 1, "nodes": [node]}
+    site.api.post("assets", json=asset).raise_for_status()
+    account = {"username": "root", "asset": name, "privileged": True, "secret": {"password": "root-9-Xy"}}
     site.api.post("accounts", json=account).raise_for_status()
-    spec = {"nodes": ["/prod"], "usernames": ["alice"], "secret_type": "password"}
-    schedule = {"every": "6h", "zone": "Europe/Paris", "window": "sat,sun 22:00-04:00"}
-    task: dict[str, Any] = {"name": "nightly", "spec": spec, "schedule": schedule}
-    site.api.post("tasks", json=task).raise_for_status()
-    return str(site.api.post("runs", json={"spec": spec}).raise_for_status().json()["id"])
+    return {"nodes": [node], "usernames": ["alice"], "secret_type": "password"}
 
 
 def test_pages_are_in_chinese(open_desk: OpenDesk, site: Site, lab_hosts: LabHosts) -> None:
@@ -67,19 +71,23 @@ def test_pages_are_in_chinese(open_desk: OpenDesk, site: Site, lab_hosts: LabHos
     desk.go("/sign-in/login/")
     check_chinese(desk.page)
     desk.look("zh-sign-in")
-    page = sign_in(desk)
+    page = try_password(desk, "wrong")
+    expect(page.get_by_role("alert")).to_be_visible()
     check_chinese(page)
-    run = fill(site, lab_hosts)
+    sign_in(desk)
+    check_chinese(page)
+    (host,) = lab_hosts(1)
+    spec = add_dead(site, "dead")
+    site.bring_in(host, node="/deads")
+    run = site.api.post("runs", json={"spec": spec}).raise_for_status().json()["id"]
     desk.go(f"/runs/{run}")
     expect(page.locator("#run-progress .badge").first).to_have_text("已完成")
-    asset = site.api.get(f"runs/{run}/records").json()["items"]
-    name = next(one["asset"] for one in asset if one["asset"] != "dead")
     seen = {
-        "": "首页",
-        "assets": "资产",
-        "push": "推送",
-        f"runs/{run}": "执行",
-        f"accounts/alice@{name}": "密文",
+        "": "即将执行",
+        "assets": "节点",
+        "push": "预览",
+        f"runs/{run}": "决定",
+        f"accounts/alice@{host.name}": "密文",
     }
     for path, word in seen.items():
         desk.go(f"/{path}")
@@ -87,9 +95,12 @@ def test_pages_are_in_chinese(open_desk: OpenDesk, site: Site, lab_hosts: LabHos
         check_chinese(page)
         desk.look(f"zh-{path.partition('/')[0] or 'home'}")
     others = [str(one.get_attribute("href")) for one in page.locator("nav a[href^='/']").all()]
+    desk.go("/sessions")
+    others += [str(one.get_attribute("href")) for one in page.locator("main a[href^='/']").all()]
     for path in [
         *others,
-        f"/assets/{name}",
+        "/import",
+        f"/assets/{host.name}",
         "/assets/dead/edit",
         "/accounts/new",
         "/users/-/new",
@@ -100,14 +111,22 @@ def test_pages_are_in_chinese(open_desk: OpenDesk, site: Site, lab_hosts: LabHos
         check_chinese(page)
 
 
-def test_a_preview_and_a_schedule_are_in_chinese(open_desk: OpenDesk) -> None:
-    """What htmx puts into a page is in Chinese too; a schedule is told without English grammar."""
+def test_a_preview_and_schedules_are_in_chinese(open_desk: OpenDesk, site: Site) -> None:
+    """What htmx puts into a page is in Chinese too; an interval and a window in words, cron as it is."""
+    spec = add_dead(site, "quiet")
+    every = {"every": "6h", "zone": "Europe/Paris", "window": "sat,sun 22:00-04:00"}
+    for name, schedule in (("often", every), ("nightly", {"cron": "30 2 * * *"})):
+        site.api.post("tasks", json={"name": name, "spec": spec, "schedule": schedule}).raise_for_status()
     desk = open_desk(locale="zh-CN")
     page = sign_in(desk)
-    desk.go("/tasks/nightly")
+    desk.go("/tasks/often")
+    rhythm = "每 6 小时; Europe/Paris; 仅限星期六, 星期日 22:00 至 04:00"
+    expect(page.get_by_text(rhythm)).to_be_visible()
     check_chinese(page)
-    expect(page.get_by_text("每 6 小时; Europe/Paris; 仅限")).to_be_visible()
-    desk.go("/push?asset=dead&account=alice")
+    desk.go("/tasks/nightly")
+    expect(page.get_by_text("cron 表达式 30 2 * * *; UTC")).to_be_visible()
+    check_chinese(page)
+    desk.go("/push?asset=quiet&account=alice")
     page.get_by_role("button", name="预览").click()
     expect(page.get_by_text("已检查 1 个账号")).to_be_visible()
     check_chinese(page)
@@ -120,7 +139,7 @@ def test_dates_are_written_as_the_reader_writes_them(open_desk: OpenDesk) -> Non
         desk = open_desk(locale=locale)
         page = sign_in(desk) if locale == "zh-CN" else desk.sign_in()
         expect(page).to_have_url(f"{desk.url}/")
-        desk.go("/assets/dead")
+        desk.go("/users/ada")
         expect(page.locator("time").first).to_have_text(re.compile(form))
 
 
