@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 from tests.conftest import Server, run_servers
-from tests.console.conftest import PASSWORD, OpenDesk, find_setup_token
+from tests.console.conftest import PASSWORD, OpenDesk, Site, find_setup_token
 
 
 @pytest.fixture
@@ -44,3 +44,35 @@ def test_the_printed_token_makes_the_first_administrator(open_desk: OpenDesk, fr
     expect(page).to_have_url(f"{fresh.url}/")
     expect(page.get_by_role("heading", name="Home")).to_be_visible()
     assert find_setup_token(fresh) not in fresh.log
+
+
+def test_a_refused_password_does_not_cost_the_token(open_desk: OpenDesk, fresh: Server) -> None:
+    """The link's token is in the form that comes back, whose wrong field has the focus; then it is gone."""
+    desk = open_desk(fresh.url)
+    token = find_setup_token(fresh)
+    page = desk.go(f"/setup#{token}")
+    page.get_by_label("Username").fill("ada")
+    for password in ("too-short", PASSWORD):
+        page.get_by_label("Password", exact=True).fill(password)
+        page.get_by_label("Password, once more").fill(password)
+        expect(page.get_by_label("Setup token")).to_have_value(token)
+        page.get_by_role("button", name="Make the administrator").click()
+        if password != PASSWORD:
+            expect(page.get_by_label("Password", exact=True)).to_be_focused()
+    expect(page.get_by_role("heading", name="Home")).to_be_visible()
+    assert token not in page.url
+
+
+def test_a_task_without_a_fit_name_leads_to_its_name(open_desk: OpenDesk, site: Site) -> None:
+    """What is wrong at the end of a long form is to be seen, and has the focus."""
+    site.api.post("nodes", json={"path": "/prod"}).raise_for_status()
+    desk = open_desk()
+    desk.sign_in()
+    page = desk.go("/push")
+    page.get_by_label("/prod").check()
+    page.get_by_label("Usernames").fill("alice")
+    name = page.get_by_label("Name", exact=True)
+    name.fill("for all")
+    page.get_by_role("button", name="Save as a task").click()
+    expect(page.get_by_text("cannot be the name of a task")).to_be_in_viewport()
+    expect(name).to_be_focused()
