@@ -18,8 +18,7 @@ from provost.core.requests import AccountBody, AssetBody, AssetPatch, AssetQuery
 from provost.core.rights import Right
 from provost.server.api import accounts, assets, kinds, nodes
 from provost.server.api.reading import require_secret
-from provost.server.console.assets import read_version
-from provost.server.console.forms import Form, Incomplete
+from provost.server.console.forms import Form, Incomplete, read_version
 from provost.server.console.tree import build_tree
 from provost.server.console.visitors import Visit
 

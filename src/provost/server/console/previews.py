@@ -14,9 +14,10 @@ from django.views.decorators.http import require_GET
 from provost.core.documents import RecordCountDocument, RunDetailDocument
 from provost.core.errors import NotFound
 from provost.core.model import Decision, Status
-from provost.core.requests import RecordQuery
+from provost.core.requests import PageQuery, RecordQuery
 from provost.core.rights import Principal
 from provost.server.api import runs
+from provost.server.console.filters import read_query
 from provost.server.console.visitors import Visit
 
 _GOING: Final = frozenset({"queued", "running"})
@@ -127,7 +128,7 @@ def show(request: Visit, run: UUID) -> HttpResponse:
 @require_GET
 def list_records(request: Visit, run: UUID) -> HttpResponse:
     """List the records of a preview, a page at a time: all, or those of one decision."""
-    chosen, cursor = request.GET.get("chosen", ""), request.GET.get("cursor") or None
+    chosen, cursor = request.GET.get("chosen", ""), read_query(PageQuery, request).cursor
     facts = {"run": {"id": run}, **_describe_records(request.visitor, str(run), chosen, cursor)}
     return render(request, "console/push_records.html", facts)
 
