@@ -309,3 +309,30 @@ def open_administrator_once(world: World) -> Any:
         return open_browser(find_user(by=world.local, username="ada"))
     except NotFound:
         return open_administrator()
+
+
+def test_forms_of_other_sites(world: World) -> None:
+    """No page changes anything on a request that another site made the browser send."""
+    from django.urls import reverse
+
+    from provost.server.console.urls import urlpatterns
+
+    del world
+    browser = open_administrator()
+    browser.handler.enforce_csrf_checks = True
+    values = {"name": "inside1", "account": "root@inside1", "user": "ada", "session": 1}
+    for pattern in urlpatterns:
+        wanted = {name: values.get(name, "x") for name in pattern.pattern.converters}
+        if "run" in wanted:
+            wanted["run"] = "00000000-0000-0000-0000-000000000000"
+        path = reverse(f"console:{pattern.name}", kwargs=wanted)
+        answer = browser.post(path, {"then": "remove"})
+        assert (answer.status_code, b"form_outdated" in answer.content) == (403, True), path
+
+
+def test_many_assets(world: World) -> None:
+    """A push to more assets than Django lets a form have fields can be looked at, as those of programs are."""
+    del world
+    posted = {"spec.assets": ["inside1"] * 3000, "spec.secret_type": "password"}
+    answer = open_administrator().post("/push/targets", posted)
+    assert answer.status_code == 200
