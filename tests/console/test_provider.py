@@ -97,7 +97,7 @@ def read_newest(site: Site, action: str) -> dict[str, object]:
 
 
 def test_who_was_added_comes_in(open_desk: OpenDesk, site: Site, provider: Provider) -> None:
-    """The first time connects, by state, nonce and PKCE; the next is the same user; a second factor is asked for."""
+    """The first time connects, by state, nonce and PKCE; the next is the same; a second factor is asked for."""
     site.add_user("uma", {"role": "auditor"})
     desk = open_desk()
     asked: list[str] = []

@@ -18,9 +18,9 @@ from provost.core.requests import PageQuery, RecordQuery
 from provost.core.rights import Principal
 from provost.server.api import runs
 from provost.server.console.filters import read_query
+from provost.server.console.progress import ALIVE
 from provost.server.console.visitors import Visit
 
-_GOING: Final = frozenset({"queued", "running"})
 _UNSETTLED: Final = "unsettled"
 _SHOWN: Final = 50
 _FILTERS: Final[dict[str, dict[str, str]]] = {
@@ -38,7 +38,7 @@ def describe(visitor: Principal, run: RunDetailDocument) -> dict[str, Any]:
     total = sum(counts.values())
     facts: dict[str, Any] = {
         "run": run,
-        "going": run.state in _GOING,
+        "going": run.state in ALIVE,
         "total": total,
         "told": total - counts["open"],
         "rows": [
@@ -47,7 +47,7 @@ def describe(visitor: Principal, run: RunDetailDocument) -> dict[str, Any]:
             if counts[name] or name not in {_UNSETTLED, "cancelled"}
         ],
     }
-    if run.state not in _GOING:
+    if run.state not in ALIVE:
         facts |= _describe_records(visitor, str(run.id), "untold" if counts["untold"] else "", None)
     return facts
 
