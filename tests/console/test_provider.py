@@ -97,7 +97,7 @@ def read_newest(site: Site, action: str) -> dict[str, object]:
 
 
 def test_who_was_added_comes_in(open_desk: OpenDesk, site: Site, provider: Provider) -> None:
-    """The first time connects, by state and PKCE; the next is the same user; a second factor is asked for."""
+    """The first time connects, by state, nonce and PKCE; the next is the same; a second factor is asked for."""
     site.add_user("uma", {"role": "auditor"})
     desk = open_desk()
     asked: list[str] = []
@@ -107,6 +107,7 @@ def test_who_was_added_comes_in(open_desk: OpenDesk, site: Site, provider: Provi
     sent = parse_qs(urlsplit(next(url for url in asked if url.startswith(f"{provider.url}/auth?"))).query)
     assert sent["code_challenge_method"] == ["S256"]
     assert len(sent["state"][0]) >= 16
+    assert len(sent["nonce"][0]) >= 16
     assert read_newest(site, "user.connect")["subject"] == "user uma"
     assert read_newest(site, "session.begin")["details"] == {"how": ["provider"]}
     desk.go("/sign-in/2fa/totp/activate/")

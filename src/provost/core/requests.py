@@ -78,12 +78,16 @@ class PageQuery(Said):
 
 
 class AssetQuery(PageQuery):
-    """Which assets; `node`: in it and below, `search`: a part of the name, address or comment."""
+    """Which assets; `node`: in it and below, `search`: a part of the name, address or comment.
+
+    With `unprivileged`, those that have no privileged account: nothing can be done on them.
+    """
 
     node: Text | None = None
     kind: Name | None = None
     via: Name | None = None
     search: Name | None = None
+    unprivileged: bool = False
 
 
 class NodeBody(Said):

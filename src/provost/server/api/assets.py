@@ -11,7 +11,7 @@ from provost.server.services.checks import AssetFields
 
 def list_assets(by: Principal, query: AssetQuery) -> PageDocument[AssetDocument]:
     """List assets by name."""
-    filters = assets.AssetFilter(query.node, query.kind, query.via, query.search)
+    filters = assets.AssetFilter(query.node, query.kind, query.via, query.search, query.unprivileged)
     found = assets.list_assets(by=by, filters=filters, page=read_page(query))
     return make_page(found, lambda rows: describe_assets(by, rows))
 

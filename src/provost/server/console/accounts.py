@@ -25,8 +25,8 @@ from provost.core.rights import Right
 from provost.server.api import accounts as api
 from provost.server.api import assets, audit, kinds, nodes
 from provost.server.console.changes import Change, describe_changes
-from provost.server.console.filters import Filters, answer
-from provost.server.console.forms import Form
+from provost.server.console.filters import Filters, answer, read_query
+from provost.server.console.forms import Form, read_version
 from provost.server.console.reauthentication import ask
 from provost.server.console.reveal import list_choices
 from provost.server.console.visitors import Visit
@@ -79,7 +79,6 @@ def add_account(request: Visit) -> HttpResponse:
             name = f"{made.username}@{made.asset}"
             messages.success(request, _("%(name)s is in the list.") % {"name": name})
             return redirect("console:account_show", name)
-        form.values.pop("secret.key", None)  # what was typed in of a secret does not come back
         if form.code == "account_exists":
             form.errors["replace"] = _("A secret of this type is held already. Switch this on to replace it.")
     facts = {"form": form, "types": _list_types(request, form["asset"])}
@@ -127,8 +126,7 @@ def _describe(request: Visit, account: str, found: AccountDetailDocument) -> dic
 @require_GET
 def list_activity(request: Visit, account: str) -> HttpResponse:
     """List what runs did about an account, a page at a time."""
-    query = PageQuery(limit=50, cursor=request.GET.get("cursor") or None)
-    page = api.list_activity(request.visitor, account, query)
+    page = api.list_activity(request.visitor, account, read_query(PageQuery, request, limit=50))
     facts = {"name": account, "activity": page.items, "next": page.next}
     part = "console/account_activity_rows.html"
     return render(request, part if request.htmx else "console/account_activity.html", facts)
@@ -164,12 +162,6 @@ def remove_account(request: Visit, account: str) -> HttpResponse:
         return redirect("console:accounts")
     messages.success(request, _("%(name)s is off the list. Its secrets are kept.") % {"name": account})
     return redirect("console:account_show", account)
-
-
-def read_version(request: Visit) -> int | None:
-    """Return which version of a thing whoever changes it has seen."""
-    text = request.POST.get("version", "")
-    return int(text) if text.isdecimal() else None
 
 
 urlpatterns: Final[list[URLPattern]] = [

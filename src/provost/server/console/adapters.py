@@ -6,6 +6,7 @@ from typing import Any, Final, NoReturn
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core.exceptions import ImmediateHttpResponse
+from allauth.core.internal import ratelimit
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
@@ -14,8 +15,10 @@ from allauth.socialaccount.providers.base.provider import ProviderException
 from cryptography.fernet import Fernet
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
+from django.utils.crypto import salted_hmac
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -28,10 +31,19 @@ from provost.server.console.visitors import find_visitor
 from provost.server.services import sign_in, signing, users
 from provost.server.web.faults import make_page
 
+NONCE: Final = "provider_nonce"
+"""Where a session keeps what its ID token must hold: the same for all windows that sign in at once."""
+
 _ASK: Final = gettext_lazy(
     "The provider knows you, and Provost does not: ask an administrator to add you, by the name that the "
     "provider gives you."
 )
+
+
+_ANYWHERE: Final = "50/15m/key"
+"""Wrong passwords for a name from all addresses together; from one, five in five minutes."""
+
+_TOLD: Final = 300
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -71,16 +83,41 @@ class AccountAdapter(DefaultAccountAdapter):
         return True
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
-        """Count an attempt.
+        """Count an attempt, at a name from an address, and at a name from anywhere.
 
         Raises:
-            ValidationError: there were too many.
+            ValidationError: there were too many. Of these, the audit trail has one in five minutes.
         """
         try:
             super().pre_authenticate(request, **credentials)
+            self._anywhere = ratelimit.consume(
+                request,
+                app="provost",
+                action="login_failed",
+                config={"login_failed": _ANYWHERE},
+                key=_name_count(credentials),
+            )
+            if not self._anywhere:
+                raise self.validation_error("too_many_login_attempts")
         except ValidationError:
-            signals.tell_refused(request, credentials.get("username", ""), how="password", why="too many")
+            key = self._get_login_attempts_cache_key(request, **credentials)
+            if cache.add(f"provost.refused:{key}", "told", timeout=_TOLD):
+                signals.tell_refused(request, credentials.get("username", ""), how="password", why="too many")
             raise
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        """Return what attempts are counted by: the user, however the name is written, and the address.
+
+        By the address too, so that nobody at another can lock them out; not by the Host field, which whoever
+        guesses may fill in as they like.
+        """
+        return f"{_name_count(credentials)}:{ratelimit.get_ip(request)}"
+
+    def _rollback_login_failed_rl_usage(self) -> None:
+        """Take back what an attempt counted that was right."""
+        super()._rollback_login_failed_rl_usage()
+        if usage := getattr(self, "_anywhere", None):
+            usage.rollback()
 
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
         """Write down that a password was wrong."""
@@ -146,13 +183,17 @@ class ProviderAdapter(DefaultSocialAccountAdapter):
         """Keep who it is, by issuer and subject, so that no other provider can say it.
 
         Raises:
-            ProviderException: what it told does not fit together (OpenID Connect Core 1.0, 5.3.2).
+            ProviderException: what it told does not fit together (OpenID Connect Core 1.0, 5.3.2), or was not
+                told to this browser (3.1.3.7).
         """
-        del request, data
+        del data
         told = sociallogin.account.extra_data
         proof, more = told.get("id_token") or {}, told.get("userinfo") or {}
         if not proof.get("sub") or more.get("sub", proof["sub"]) != proof["sub"]:
             raise ProviderException("The provider's ID token and its user information differ.")
+        nonce = request.session.get(NONCE)
+        if not nonce or proof.get("nonce") != nonce:
+            raise ProviderException("The provider's ID token is of another sign-in.")
         claims = proof | more
         name = claims.get(settings.OIDC_CLAIM)
         if settings.OIDC_CLAIM == "email" and claims.get("email_verified") is not True:
@@ -206,6 +247,13 @@ class ProviderAdapter(DefaultSocialAccountAdapter):
 def _refuse(request: HttpRequest, name: str, code: str, text: str) -> NoReturn:
     signals.tell_refused(request, name, how="provider", why=code)
     raise ImmediateHttpResponse(make_page(request, 403, code, text))
+
+
+def _name_count(credentials: dict[str, Any]) -> str:
+    """Return who is guessed at, as a digest: what was mistyped as a name could be a password."""
+    typed = str(credentials.get("username", ""))
+    name = sign_in.find_name(username=typed) or typed.casefold()
+    return salted_hmac("provost.attempts", name, algorithm="sha256").hexdigest()
 
 
 def _make_cipher() -> Fernet:

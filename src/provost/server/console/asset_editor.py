@@ -18,8 +18,7 @@ from provost.core.requests import AccountBody, AssetBody, AssetPatch, AssetQuery
 from provost.core.rights import Right
 from provost.server.api import accounts, assets, kinds, nodes
 from provost.server.api.reading import require_secret
-from provost.server.console.assets import read_version
-from provost.server.console.forms import Form, Incomplete
+from provost.server.console.forms import Form, Incomplete, read_version
 from provost.server.console.tree import build_tree
 from provost.server.console.visitors import Visit
 
@@ -134,20 +133,20 @@ def _add_account(request: Visit, asset: str, login: _Login, secret: SecretBody) 
     accounts.add_account(request.visitor, body)
 
 
-def _read_secret(form: Form[Any], kind: str, login: _Login | None) -> SecretBody:
-    """Return the secret of the kind that was chosen, which can be read.
+def _read_secret(form: Form[Any], secret_type: str, login: _Login | None) -> SecretBody:
+    """Return the secret of the type that was chosen, which can be read.
 
     Raises:
         Incomplete: it is not there.
         Refused: the key cannot be used, or the passphrase does not open it.
     """
     given, place = (None, "account.username") if login is None else (login.password, "account.password")
-    if login is not None and kind == SecretType.SSH_KEY:
+    if login is not None and secret_type == SecretType.SSH_KEY:
         given, place = login.key, "account.key"
     if login is None or given is None or not given.get_secret_value():
         form.errors[place] = _("This is needed.")
         raise Incomplete(_("Some fields cannot be used as they are."))
-    if kind == SecretType.SSH_KEY:
+    if secret_type == SecretType.SSH_KEY:
         secret = SecretBody(key=given, passphrase=login.passphrase)
     else:
         secret = SecretBody(password=given)

@@ -17,9 +17,8 @@ from provost.core.push import PushSpec
 from provost.core.requests import PushBody, RecordQuery
 from provost.core.rights import Principal, Right
 from provost.server.api import accounts, assets, runs
+from provost.server.console.progress import ALIVE
 from provost.server.console.visitors import Visit
-
-_ALIVE: Final = frozenset({"queued", "running"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ class LoginTest:
     @property
     def is_over(self) -> bool:
         """Tell whether there is nothing more to come."""
-        return self.record is not None or self.run.state not in _ALIVE
+        return self.record is not None or self.run.state not in ALIVE
 
 
 @require_POST

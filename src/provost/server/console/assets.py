@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
@@ -14,7 +14,8 @@ from provost.core.errors import Conflict
 from provost.core.requests import AccountQuery, AssetQuery, RunQuery
 from provost.server.api import accounts, assets, kinds, nodes, runs
 from provost.server.console import asset_test
-from provost.server.console.queries import read_query
+from provost.server.console.filters import read_query
+from provost.server.console.forms import read_version
 from provost.server.console.tree import build_tree
 from provost.server.console.visitors import Visit
 
@@ -31,7 +32,7 @@ def list_assets(request: Visit) -> HttpResponse:
     facts: dict[str, Any] = {
         "page": page,
         "query": query,
-        "is_filtered": bool(query.search or query.kind or query.via),
+        "is_filtered": bool(query.search or query.kind or query.via or query.unprivileged),
         "kinds": [one.kind for one in kinds.list_kinds(request.visitor)],
     }
     if request.htmx:
@@ -81,12 +82,6 @@ def trust_asset(request: Visit, name: str) -> HttpResponse:
     )
     messages.success(request, text % {"count": forgotten, "name": name})
     return redirect("console:asset", name)
-
-
-def read_version(request: HttpRequest) -> int | None:
-    """Return the version of a thing that somebody saw as they filled in a form."""
-    text = request.POST.get("version", "")
-    return int(text) if text.isdecimal() else None
 
 
 urlpatterns: Final[list[URLPattern]] = [

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
 from provost.core.errors import Conflict, Forbidden, NotFound, ProvostError, UsageError, VaultError
-from provost.server.web.faults import make_page
+from provost.server.web.faults import make_page, tell_database_error
 
 logger = logging.getLogger(__name__)
 
@@ -26,8 +26,7 @@ def tell_error(request: HttpRequest, error: ProvostError | DatabaseError) -> Htt
     """Return the page that tells of an error of Provost's own, or of the database's."""
     if isinstance(error, DatabaseError):
         logger.error("The database does not answer as it should.", exc_info=error)
-        text = _("The database does not answer as it should, or its disk is full; the server's log says more.")
-        return make_page(request, 503, "database_error", text)
+        return tell_database_error(request)
     return make_page(request, find_status(error), error.code, error.message)
 
 

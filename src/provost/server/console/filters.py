@@ -5,10 +5,12 @@ from urllib.parse import urlencode
 
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django_htmx.http import push_url
 from pydantic import BaseModel
 
-from provost.server.console.forms import Form
+from provost.core.errors import Refused
+from provost.server.console.forms import Form, Incomplete
 from provost.server.console.visitors import Visit
 
 S = TypeVar("S", bound=BaseModel)
@@ -24,20 +26,44 @@ class Filters(Form[S]):
 
     def __init__(self, model: type[S], request: Visit, *, instants: tuple[str, ...] = ()) -> None:
         super().__init__(model)
-        given: dict[str, str] = {}
-        for name in request.GET:
-            if (text := str(request.GET[name]).strip()) and text.isprintable():
-                given[name] = text
+        given = {name: text for name in request.GET if (text := str(request.GET[name]).strip())}
         self.values = {name: [text] for name, text in given.items()}
+        for name in model.model_fields.keys() & given.keys():
+            if not given[name].isprintable():
+                self.errors[name] = _("This holds a character that nothing has.")
         for name in instants:
             if name in given and "T" in given[name] and not given[name].endswith("Z"):
                 given[name] += "Z"
         self.posted = QueryDict(urlencode(given))
 
+    def read(self, **also: Any) -> S:
+        """Return the query.
+
+        Raises:
+            Incomplete: it cannot be used; what is wrong is in `errors`.
+        """
+        query = super().read(**also)
+        if self.errors:
+            raise Incomplete(_("Some fields cannot be used as they are."))
+        return query
+
     @property
     def is_narrow(self) -> bool:
         """Tell whether the list is narrowed to something."""
         return any(name in self.model.model_fields for name in self.values.keys() - _NARROWING)
+
+
+def read_query(model: type[S], request: Visit, **also: Any) -> S:
+    """Return what a page's address asks for, where no form says what is wrong with it.
+
+    Raises:
+        Refused: `request_invalid`, a filter cannot be used.
+    """
+    try:
+        return Filters(model, request).read(**also)
+    except Incomplete:
+        text = _("There is no such filter. Go back to the whole list.")
+        raise Refused(text, code="request_invalid") from None
 
 
 def answer(request: Visit, filters: Filters[Any], page: str, rows: str, facts: dict[str, Any]) -> HttpResponse:

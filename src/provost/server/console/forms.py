@@ -3,6 +3,7 @@
 A field of a form is named as in the body: `secret.password` is the password of the secret.
 """
 
+import re
 import types
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,10 @@ from provost.core.texts import check_text
 S = TypeVar("S", bound=BaseModel)
 
 _ABSENT: Final = object()
+_OWN: Final = "own"
+"""The field that `reauthentication.confirm` is given: a password or a code of the visitor's."""
+
+_DIGITS: Final = re.compile(r"-?[0-9]{1,18}")
 _SENTENCES: Final = {
     "missing": gettext_lazy("This is needed."),
     "string_too_short": gettext_lazy("This is needed."),
@@ -62,7 +67,7 @@ class Form(Generic[S]):
         self.posted = request.POST if request is not None and request.method == "POST" else None
         self.values: dict[str, list[str]] = _flatten(start or {})
         if self.posted is not None:
-            kept = self.posted.keys() - _list_secrets(model)
+            kept = self.posted.keys() - _list_secrets(model) - {_OWN}
             self.values = {name: [str(one) for one in self.posted.getlist(name)] for name in kept}
         self.errors: dict[str, str] = {}
         self.fault = ""
@@ -201,9 +206,19 @@ def _read_text(kind: Any, text: str, *, optional: bool) -> Any:
         return None if optional else _ABSENT
     if not text and optional:
         return None
-    if kind is int and text.strip().lstrip("-").isdecimal():
-        return int(text)
+    if kind is int and (number := read_number(text)) is not None:
+        return number
     return text
+
+
+def read_number(text: str) -> int | None:
+    """Return the whole number that a text is; None: it is none, or longer than any number here."""
+    return int(text) if _DIGITS.fullmatch(text.strip()) else None
+
+
+def read_version(request: HttpRequest) -> int | None:
+    """Return which version of a thing whoever changes it has seen."""
+    return read_number(request.POST.get("version", ""))
 
 
 def _describe(error: Mapping[str, Any]) -> str:

@@ -14,12 +14,13 @@ from django.views.decorators.http import require_GET
 from provost.core.documents import RecordCountDocument, RunDetailDocument
 from provost.core.errors import NotFound
 from provost.core.model import Decision, Status
-from provost.core.requests import RecordQuery
+from provost.core.requests import PageQuery, RecordQuery
 from provost.core.rights import Principal
 from provost.server.api import runs
+from provost.server.console.filters import read_query
+from provost.server.console.progress import ALIVE
 from provost.server.console.visitors import Visit
 
-_GOING: Final = frozenset({"queued", "running"})
 _UNSETTLED: Final = "unsettled"
 _SHOWN: Final = 50
 _FILTERS: Final[dict[str, dict[str, str]]] = {
@@ -37,7 +38,7 @@ def describe(visitor: Principal, run: RunDetailDocument) -> dict[str, Any]:
     total = sum(counts.values())
     facts: dict[str, Any] = {
         "run": run,
-        "going": run.state in _GOING,
+        "going": run.state in ALIVE,
         "total": total,
         "told": total - counts["open"],
         "rows": [
@@ -46,7 +47,7 @@ def describe(visitor: Principal, run: RunDetailDocument) -> dict[str, Any]:
             if counts[name] or name not in {_UNSETTLED, "cancelled"}
         ],
     }
-    if run.state not in _GOING:
+    if run.state not in ALIVE:
         facts |= _describe_records(visitor, str(run.id), "untold" if counts["untold"] else "", None)
     return facts
 
@@ -127,7 +128,7 @@ def show(request: Visit, run: UUID) -> HttpResponse:
 @require_GET
 def list_records(request: Visit, run: UUID) -> HttpResponse:
     """List the records of a preview, a page at a time: all, or those of one decision."""
-    chosen, cursor = request.GET.get("chosen", ""), request.GET.get("cursor") or None
+    chosen, cursor = request.GET.get("chosen", ""), read_query(PageQuery, request).cursor
     facts = {"run": {"id": run}, **_describe_records(request.visitor, str(run), chosen, cursor)}
     return render(request, "console/push_records.html", facts)
 

@@ -5,6 +5,7 @@ Attempts are counted by django-allauth: ten a minute, and five that are wrong in
 
 import time
 from typing import Final, Literal
+from urllib.parse import urlencode
 
 from allauth.account import app_settings
 from allauth.account.adapter import get_adapter
@@ -17,10 +18,14 @@ from allauth.mfa.base.forms import ReauthenticateForm
 from allauth.mfa.models import Authenticator
 from allauth.mfa.utils import is_mfa_enabled
 from allauth.utils import get_form_class
+from django.contrib import messages
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from provost.core.errors import Refused
@@ -50,10 +55,7 @@ def confirm(request: Visit, password: str) -> None:
     means = ask(request.user)
     if means == "sign_in":
         if not has_just_signed_in(request):
-            raise Refused(
-                _("Sign out and in again first: your sign-in is more than five minutes ago."),
-                code="sign_in_again",
-            )
+            raise _ask_to_sign_in()
         return
     if not ratelimit.consume(request, action="reauthenticate", user=request.user):
         raise _tell_exhausted()
@@ -61,6 +63,21 @@ def confirm(request: Visit, password: str) -> None:
         _confirm_password(request, password)
     else:
         _confirm_code(request, password)
+
+
+def lead_to_confirm(request: Visit, back: str, *args: str) -> HttpResponseBase | None:
+    """Lead somebody whose sign-in is more than five minutes ago to where they say who they are, and `back`.
+
+    Raises:
+        Refused: `sign_in_again`, they have no password to say it with.
+    """
+    if has_just_signed_in(request):
+        return None
+    if ask(request.user) != "password":
+        raise _ask_to_sign_in()
+    messages.info(request, _("Say who you are first, then do it again."))
+    query = urlencode({"next": reverse(back, args=args)})
+    return redirect(f"{reverse('account_reauthenticate')}?{query}")
 
 
 def has_just_signed_in(request: HttpRequest) -> bool:
@@ -89,6 +106,11 @@ def _confirm_code(request: Visit, code: str) -> None:
             raise _tell_exhausted()
         raise Refused(_("This code is wrong, or was used already."), code="code_wrong")
     form.save()
+
+
+def _ask_to_sign_in() -> Refused:
+    text = _("Sign out and in again first: your sign-in is more than five minutes ago.")
+    return Refused(text, code="sign_in_again")
 
 
 def _tell_exhausted() -> Refused:

@@ -17,6 +17,7 @@ from provost.core.requests import RevealBody
 from provost.core.rights import Right
 from provost.server.api import accounts as api
 from provost.server.console.faults import find_status
+from provost.server.console.forms import read_number
 from provost.server.console.reauthentication import confirm
 from provost.server.console.visitors import Visit
 
@@ -36,9 +37,9 @@ def list_choices(history: Sequence[SecretDocument]) -> list[tuple[str, SecretDoc
 
 def _read_choice(text: str) -> RevealBody:
     name, _dot, version = text.partition(".")
-    if name not in {str(one) for one in SecretType} or (version and not version.isdecimal()):
+    if name not in {str(one) for one in SecretType} or (version and read_number(version) is None):
         raise Refused(_("Choose one of the secrets."), code="request_invalid")
-    return RevealBody(secret_type=SecretType(name), version=int(version) if version else None)
+    return RevealBody(secret_type=SecretType(name), version=read_number(version))
 
 
 @sensitive_post_parameters("password")

@@ -15,8 +15,8 @@ from provost.core.errors import UsageError
 from provost.core.model import FINE, SETTLED_WELL
 from provost.core.requests import RecordQuery, RunQuery, TaskQuery
 from provost.server.api import runs, streams, tasks
+from provost.server.console.filters import read_query
 from provost.server.console.progress import ALIVE, STATUSES, measure
-from provost.server.console.queries import read_query
 from provost.server.console.specs import describe_spec
 from provost.server.console.visitors import Visit
 

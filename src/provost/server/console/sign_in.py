@@ -3,7 +3,9 @@
 Its other pages are not there: nobody signs up, and nothing goes by e-mail.
 """
 
+from secrets import token_urlsafe
 from typing import Final
+from urllib.parse import urlencode
 
 import requests
 from allauth.account import views as account_views
@@ -25,6 +27,7 @@ from django.views.decorators.http import require_POST
 from django.views.generic.base import RedirectView
 
 from provost.server.console import reauthentication
+from provost.server.console.adapters import NONCE
 from provost.server.web.faults import make_page
 
 _PROVIDER: Final = {"provider_id": "oidc"}
@@ -53,7 +56,9 @@ def change_password(request: HttpRequest) -> HttpResponseBase:
 @require_POST
 def go_to_provider(request: HttpRequest, provider_id: str) -> HttpResponseBase:
     """Lead to the provider, by a page of its own: the pages' policy lets no form end up elsewhere."""
-    request.GET = QueryDict()  # nothing of the address is passed on
+    nonce = request.session.setdefault(NONCE, token_urlsafe())
+    # Nothing of the address is passed on.
+    request.GET = QueryDict(urlencode({"auth_params": urlencode({"nonce": nonce})}))
     try:
         response: HttpResponseBase = provider_views.login(request, provider_id)
     except (requests.RequestException, KeyError, ValueError):

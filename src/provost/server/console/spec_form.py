@@ -15,7 +15,7 @@ from provost.core.passwords import LONGEST, SHORTEST, PasswordRules
 from provost.core.push import PushSpec
 from provost.core.rights import Principal, Right
 from provost.server.console import schedules, targets
-from provost.server.console.forms import Form
+from provost.server.console.forms import Form, read_number
 from provost.server.console.visitors import Visit
 
 B = TypeVar("B", bound=BaseModel)
@@ -123,6 +123,6 @@ def _name_class(name: str) -> str:
 
 def _list_leasts(form: Form[Any], name: str) -> list[tuple[str, str]]:
     """Return what a class of characters may be: not used, or used with a least count."""
-    counts = {*range(_LEAST + 1)} | {int(text) for text in [form[f"spec.rules.{name}"]] if text.isdecimal()}
-    least = [(str(count), _("at least %(count)s") % {"count": count}) for count in sorted(counts - {0})]
+    counts = {*range(_LEAST + 1), read_number(form[f"spec.rules.{name}"]) or 0}
+    least = [(str(count), _("at least %(count)s") % {"count": count}) for count in sorted(counts) if count > 0]
     return [("", _("not used")), ("0", _("may be used")), *least]

@@ -15,6 +15,8 @@ from provost.core.model import Strategy
 from provost.core.requests import PushBody, TaskBody, TaskPatch, TaskQuery
 from provost.server.api import tasks
 from provost.server.console import push, schedules
+from provost.server.console.filters import read_query
+from provost.server.console.forms import read_version
 from provost.server.console.spec_form import make_form, read_body, require_operator
 from provost.server.console.visitors import Visit
 
@@ -22,12 +24,11 @@ from provost.server.console.visitors import Visit
 @require_GET
 def list_tasks(request: Visit) -> HttpResponse:
     """List tasks, or those of which a part of the name or comment was typed."""
-    search = request.GET.get("search", "").strip()[:255]
-    query = TaskQuery(search=search or None, cursor=request.GET.get("cursor") or None, limit=50)
+    query = read_query(TaskQuery, request, limit=50)
     page = tasks.list_tasks(request.visitor, query)
     part = request.htmx and request.htmx.target == "tasks"
     template = "console/tasks_part.html" if part else "console/tasks.html"
-    return render(request, template, {"page": page, "search": search})
+    return render(request, template, {"page": page, "search": query.search or ""})
 
 
 @require_GET
@@ -54,14 +55,15 @@ def edit_task(request: Visit, name: str) -> HttpResponse:
                 if saves:
                     schedule = schedules.read_schedule(request.POST)
                     body: TaskBody = read_body(form, base=task.spec, schedule=schedule)
-                    changed = tasks.edit_task(request.visitor, name, _make_patch(body), _read_version(request))
+                    version = read_version(request) or 0
+                    changed = tasks.edit_task(request.visitor, name, _make_patch(body), version)
                     messages.success(request, _("The task is saved."))
                     return push.lead(request, reverse("console:task_show", args=[changed.name]))
                 preview = push.begin_preview(request.visitor, form, held=held)
         except VaultError as error:
             form.fault, form.code = error.message, error.code
-    version = request.POST.get("version", task.version)
-    return push.answer(request, form, preview, {"task": task, "held": held, "version": version})
+    seen = request.POST.get("version", task.version)
+    return push.answer(request, form, preview, {"task": task, "held": held, "version": seen})
 
 
 def _describe_start(task: TaskDetailDocument) -> dict[str, Any]:
@@ -83,11 +85,6 @@ def _make_patch(body: TaskBody) -> TaskPatch:
         comment=body.comment,
         secret=body.secret,
     )
-
-
-def _read_version(request: Visit) -> int:
-    text = request.POST.get("version", "")
-    return int(text) if text.isdecimal() else 0
 
 
 @require_POST
@@ -113,7 +110,7 @@ def resume_task(request: Visit, name: str) -> HttpResponse:
 
 def _change(request: Visit, name: str, patch: TaskPatch, told: str) -> HttpResponse:
     try:
-        tasks.edit_task(request.visitor, name, patch, _read_version(request))
+        tasks.edit_task(request.visitor, name, patch, read_version(request) or 0)
         messages.success(request, told)
     except UsageError as error:
         messages.error(request, error.message)
@@ -124,7 +121,7 @@ def _change(request: Visit, name: str, patch: TaskPatch, told: str) -> HttpRespo
 def delete_task(request: Visit, name: str) -> HttpResponse:
     """Delete a task; its runs, and what they pushed, stay."""
     try:
-        tasks.delete_task(request.visitor, name, _read_version(request))
+        tasks.delete_task(request.visitor, name, read_version(request) or 0)
     except UsageError as error:
         messages.error(request, error.message)
         return redirect("console:task_show", name)

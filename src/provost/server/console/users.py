@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from django.contrib import messages
 from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
@@ -16,9 +17,8 @@ from provost.core.requests import SessionQuery, UserBody, UserPatch
 from provost.core.rights import Right, Role
 from provost.server.api import nodes
 from provost.server.api import users as api
-from provost.server.console.accounts import read_version
-from provost.server.console.forms import Form
-from provost.server.console.reauthentication import ask, confirm
+from provost.server.console.forms import Form, read_version
+from provost.server.console.reauthentication import ask, confirm, lead_to_confirm
 from provost.server.console.visitors import Visit
 
 _EVERYWHERE: Final = "/"
@@ -83,11 +83,15 @@ def edit_user(request: Visit, name: str) -> HttpResponse:
 
 
 @require_POST
-def change_user(request: Visit, name: str) -> HttpResponse:
+def change_user(request: Visit, name: str) -> HttpResponseBase:
     """Remove a user, or their second factors, or end their sessions."""
+    request.visitor.require_everywhere(Right.ADMINISTER, what=_("manage users"))
     found = api.show_user(request.visitor, name)
     form = Form(UserPatch, places=_PLACES, start={"email": found.email, "active": found.active})
     then = request.POST.get("then")
+    # With a session that was stolen, nobody is to take away what keeps others' accounts.
+    if then in {"remove", "factors"} and (response := lead_to_confirm(request, "console:user_edit", name)):
+        return response
     with form.telling():
         match then:
             case "remove":

@@ -1,20 +1,21 @@
 """Who looks at a page: found by the session's cookie, on the console's own pages alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from django.conf import settings
 from django.db import DatabaseError
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
-from provost.core.errors import ProvostError
+from provost.core.errors import ProvostError, Refused
 from provost.core.rights import Face, Principal, Right
+from provost.server.api.parsing import check_text
 from provost.server.console import faults
 from provost.server.services import context, sign_in, users
 
@@ -42,23 +43,18 @@ class VisitorMiddleware:
     def process_view(
         self, request: HttpRequest, _view: object, _args: Any, _kwargs: Any
     ) -> HttpResponseBase | None:
-        """Find out who it is; whoever has not signed in is led to where they can."""
+        """Find out who it is; whoever has not signed in is led to where they can. No text may hold a NUL."""
         match = request.resolver_match
         if match is None:
             return None
-        if match.url_name == "account_change_password" and request.user.is_authenticated:
-            return _lead_to_factor(request, find_visitor(request))
-        if match.namespace != NAMESPACE or match.url_name in _FOR_ALL:
-            return None
-        if not request.user.is_authenticated:
-            if not users.is_set_up():
-                return _lead(request, reverse("console:setup"))
-            query = urlencode({"next": request.get_full_path()}) if request.method == "GET" else ""
-            return _lead(request, f"{reverse(settings.LOGIN_URL)}?{query}".rstrip("?"))
-        visitor = find_visitor(request)
-        request.visitor = visitor  # type: ignore[attr-defined]  # what pages are given
-        sign_in.note_seen(key=request.session.session_key or "")
-        return _lead_to_factor(request, visitor)
+        if match.namespace != NAMESPACE:
+            is_theirs = match.url_name == "account_change_password" and request.user.is_authenticated
+            return _lead_to_factor(request, find_visitor(request)) if is_theirs else None
+        try:
+            check_text([*match.kwargs.values(), *_list_texts(request.GET), *_list_texts(request.POST)])
+        except Refused as error:
+            return faults.tell_error(request, error)
+        return None if match.url_name in _FOR_ALL else _find_way(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
         """Tell Provost's own errors, and those of the database, as a page."""
@@ -68,6 +64,20 @@ class VisitorMiddleware:
         if isinstance(error, ProvostError | DatabaseError):
             return faults.tell_error(request, error)
         return None
+
+
+def _find_way(request: HttpRequest) -> HttpResponseBase | None:
+    """Give `request.visitor`, or lead elsewhere who is not to be here."""
+    if not request.user.is_authenticated:
+        if not users.is_set_up():
+            return _lead(request, reverse("console:setup"))
+        page = _find_page(request)
+        query = urlencode({"next": page}) if page else ""
+        return _lead(request, f"{reverse(settings.LOGIN_URL)}?{query}".rstrip("?"))
+    visitor = find_visitor(request)
+    request.visitor = visitor  # type: ignore[attr-defined]  # what pages are given
+    sign_in.note_seen(key=request.session.session_key or "")
+    return _lead_to_factor(request, visitor)
 
 
 def find_visitor(request: HttpRequest) -> Principal:
@@ -110,6 +120,20 @@ def _lead_to_factor(request: HttpRequest, visitor: Principal) -> HttpResponseBas
 def lacks_factor(visitor: Principal) -> bool:
     """Tell whether a role of theirs must have a second factor, and they have none."""
     return sign_in.is_factor_required(visitor.grants) and not sign_in.has_factor(user_id=visitor.user_id or 0)
+
+
+def _list_texts(given: QueryDict) -> Iterator[str]:
+    for name, texts in given.lists():
+        yield name
+        yield from map(str, texts)
+
+
+def _find_page(request: HttpRequest) -> str | None:
+    """Return the address of the page that somebody is on, or asks for: what they may come back to."""
+    if details := getattr(request, "htmx", None):
+        page: str | None = details.current_url_abs_path
+        return page
+    return request.get_full_path() if request.method == "GET" else None
 
 
 def _lead(request: HttpRequest, url: str) -> HttpResponseBase:

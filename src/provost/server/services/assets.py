@@ -6,13 +6,13 @@ from dataclasses import fields as dataclass_fields
 from typing import Any
 
 from django.db import transaction
-from django.db.models import ProtectedError, Q, QuerySet
+from django.db.models import Exists, OuterRef, ProtectedError, Q, QuerySet
 from django.utils import timezone
 
 from provost.core.errors import Conflict, Refused
 from provost.core.keys import fingerprint
 from provost.core.rights import Principal, Reach, Right
-from provost.server.models import Asset, AssetLock, HostKey, Node
+from provost.server.models import Account, Asset, AssetLock, HostKey, Node
 from provost.server.models.inventory import HostKeyState
 from provost.server.services import audit
 from provost.server.services.checks import AssetFields, check_asset, choose_port
@@ -27,12 +27,16 @@ from provost.server.services.renames import drop_asset_from_tasks, rename_asset_
 
 @dataclass(frozen=True, slots=True)
 class AssetFilter:
-    """Which assets are wanted; `node`: in it and below, `search`: a part of the name, address or comment."""
+    """Which assets are wanted; `node`: in it and below, `search`: a part of the name, address or comment.
+
+    With `unprivileged`, those that have no privileged account, so that nothing can be done on them.
+    """
 
     node: str | None = None
     kind: str | None = None
     via: str | None = None
     search: str | None = None
+    unprivileged: bool = False
 
 
 def add_asset(*, by: Principal, fields: AssetFields) -> Asset:
@@ -246,12 +250,19 @@ def list_assets(
         assets = assets.filter(kind=filters.kind)
     if filters.via is not None:
         assets = assets.filter(via=find_asset(by=by, name=filters.via))
+    if filters.unprivileged:
+        assets = assets.filter(lacks_privileged())
     if filters.search:
         text = filters.search
         assets = assets.filter(
             Q(name__icontains=text) | Q(address__icontains=text) | Q(comment__icontains=text)
         )
     return cut(assets, ["name"], page)
+
+
+def lacks_privileged() -> Q:
+    """Return what tells the assets that have no privileged account, to be part of a query."""
+    return ~Q(Exists(Account.objects.filter(asset_id=OuterRef("pk"), privileged=True, listed_at__isnull=False)))
 
 
 def set_via(*, by: Principal, gateways: Mapping[int, int | None]) -> None:

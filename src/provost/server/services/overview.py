@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from django.db.models import CharField, Count, Exists, OuterRef, Q
+from django.db.models import CharField, Count, Q
 from django.db.models.functions import Cast, Substr
 
 from provost.core.rights import Principal, Right
 from provost.server.models import Account, Asset, Record, Run, Task
 from provost.server.services import runs, secrets, tasks
+from provost.server.services.assets import lacks_privileged
 from provost.server.services.reach import limit_many
 from provost.server.services.runs import ALIVE
 
@@ -45,7 +46,7 @@ def count_accounts(*, by: Principal) -> dict[str, int]:
 def count_assets(*, by: Principal) -> tuple[int, int, list[str]]:
     """Return how many assets somebody sees, how many have no privileged account, and the first of these."""
     reach = by.require(Right.VIEW, what="see assets")
-    lacking = ~Exists(Account.objects.filter(asset_id=OuterRef("pk"), privileged=True, listed_at__isnull=False))
+    lacking = lacks_privileged()
     rows = limit_many(Asset.objects.order_by(), reach)
     found = rows.aggregate(all=Count("*"), lacking=Count("id", filter=lacking))
     names = rows.filter(lacking).order_by("name").values_list("name", flat=True)[:_FIRST]

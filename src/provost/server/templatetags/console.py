@@ -152,9 +152,11 @@ def field(  # noqa: PLR0913  # as many as a field has
     wrong = form.errors.get(name, "")
     if not wrong:
         wrong = next((text for place, text in form.errors.items() if place.startswith(f"{name}.")), "")
+    own = f"field-{name.replace('.', '-')}"
     return {
         "name": name,
-        "id": f"field-{name.replace('.', '-')}",
+        "id": own,
+        "describedby": " ".join(f"{own}-{part}" for part, text in (("wrong", wrong), ("help", help)) if text),
         "label": label,
         "kind": kind,
         "help": help,

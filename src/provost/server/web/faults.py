@@ -1,7 +1,10 @@
 """What Django answers where no view does: a page to a browser, and problem details to everything else."""
 
+import sys
+from http import HTTPStatus
 from typing import Final
 
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
@@ -48,11 +51,19 @@ def tell_not_found(request: HttpRequest, exception: Exception) -> HttpResponse: 
 def tell_fault(request: HttpRequest) -> HttpResponse:
     """Answer 500. What went wrong is in the log, under the request's id."""
     if is_for_people(request):
+        if isinstance(sys.exc_info()[1], DatabaseError):
+            return tell_database_error(request)
         text = _("Provost met a fault of its own; its log says more.")
         return make_page(request, 500, "internal_error", text)
     return make_problem(
         500, "internal_error", "Went wrong", "Something unexpected went wrong; the log says more."
     )
+
+
+def tell_database_error(request: HttpRequest) -> HttpResponse:
+    """Answer 503 where the database does not do what it is asked."""
+    text = _("The database does not answer as it should, or its disk is full; the server's log says more.")
+    return make_page(request, 503, "database_error", text)
 
 
 def is_for_people(request: HttpRequest) -> bool:
@@ -61,7 +72,7 @@ def is_for_people(request: HttpRequest) -> bool:
     return (
         not path.startswith(_PROGRAMS)
         and path not in PROBES
-        and "text/html" in request.headers.get("Accept", "")
+        and ("text/html" in request.headers.get("Accept", "") or bool(getattr(request, "htmx", False)))
     )
 
 
@@ -74,4 +85,6 @@ def make_page(request: HttpRequest, status: int, code: str, text: str) -> HttpRe
     facts = {"status": status, "code": code, "text": text, "request_id": current.id if current else ""}
     part = getattr(request, "htmx", False)
     template = "console/parts/fault.html" if part else "console/fault.html"
-    return HttpResponse(render_to_string(template, facts, None if status == 500 else request), status=status)  # noqa: PLR2004  # no more is asked of what failed
+    # Of what failed, no more is asked: who looks at the page is in the database.
+    failed = status == HTTPStatus.INTERNAL_SERVER_ERROR or code == "database_error"
+    return HttpResponse(render_to_string(template, facts, None if failed else request), status=status)

@@ -6,10 +6,10 @@
   let leaving = 0;
 
   // What holds a secret goes; who listens is told, if something was there.
-  const takeAway = () => {
+  const takeAway = (which = "[data-secret]") => {
     window.clearInterval(ticking);
     window.clearTimeout(leaving);
-    for (const shown of document.querySelectorAll("[data-secret]")) {
+    for (const shown of document.querySelectorAll(which)) {
       const dialog = shown.closest("[data-reveals]");
       shown.remove();
       if (!dialog) continue;
@@ -53,7 +53,8 @@
   });
   document.addEventListener("visibilitychange", () => {
     window.clearTimeout(leaving);
-    if (document.hidden) leaving = window.setTimeout(takeAway, ABSENCE);
+    // What is shown once, as a token, stays: whoever copies it goes elsewhere with it, and comes back for the rest.
+    if (document.hidden) leaving = window.setTimeout(() => takeAway("[data-reveals] [data-secret]"), ABSENCE);
   });
-  window.addEventListener("pagehide", takeAway);
+  window.addEventListener("pagehide", () => takeAway());
 })();
