@@ -15,7 +15,7 @@ from django_htmx.middleware import HtmxDetails
 
 from provost.core.errors import ProvostError, Refused
 from provost.core.rights import Face, Principal, Right
-from provost.server.api.parsing import check_text
+from provost.core.texts import check_text
 from provost.server.console import faults
 from provost.server.services import context, sign_in, users
 
