@@ -336,3 +336,11 @@ def test_many_assets(world: World) -> None:
     posted = {"spec.assets": ["inside1"] * 3000, "spec.secret_type": "password"}
     answer = open_administrator().post("/push/targets", posted)
     assert answer.status_code == 200
+
+
+def test_form_by_way_of_an_unknown_proxy() -> None:
+    """Behind a proxy that Provost was not told of, who signs in hears of that, and not that they were slow."""
+    browser = open_browser()
+    browser.handler.enforce_csrf_checks = True
+    answer = browser.post("/sign-in/login/", {"login": "ada"}, headers={"Origin": "https://testserver"})
+    assert (answer.status_code, b"PROVOST_TRUSTED_PROXIES" in answer.content) == (403, True)

@@ -6,6 +6,7 @@ from typing import Final
 
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import REASON_BAD_ORIGIN
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 
@@ -14,6 +15,7 @@ from provost.server.web.gate import PROBES
 from provost.server.web.problems import make_problem
 
 _PROGRAMS: Final = "/api/"
+_OTHER_ORIGIN: Final = REASON_BAD_ORIGIN.partition("%s")[0]
 
 
 def tell_bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -34,7 +36,12 @@ def tell_forbidden(request: HttpRequest, exception: Exception) -> HttpResponse: 
 
 def tell_forged(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Answer 403 to a form that did not come from a page of ours, or from one that is too old."""
-    del reason  # it is Django's, and of no use to an operator
+    if reason.startswith(_OTHER_ORIGIN):
+        text = _(
+            "This form came from another address than the one that Provost was asked by. Behind a proxy that "
+            "speaks TLS for it, PROVOST_TRUSTED_PROXIES names that proxy."
+        )
+        return make_page(request, 403, "origin_refused", text)
     text = _(
         "This page was open for too long, or cookies are switched off. Go back, load it anew and try again."
     )
