@@ -16,7 +16,6 @@ from django.utils.translation import gettext_lazy
 from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
 
 from provost.core.errors import Conflict, UsageError
-from provost.core.texts import check_text
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -102,9 +101,7 @@ class Form(Generic[S]):
 
         Raises:
             Incomplete: it cannot be used; what is wrong is in `errors`.
-            Refused: it holds what no text may hold.
         """
-        check_text(dict((self.posted or QueryDict()).lists()))
         document = _read_model(self.model, self.posted or QueryDict(), "") | also
         try:
             return TypeAdapter(self.model).validate_python(document)
