@@ -71,11 +71,14 @@ def list_reasons(*, by: Principal, run: Run) -> list[Reason]:
 
 
 def list_failures(*, by: Principal, since: datetime) -> list[Failure]:
-    """Group the records that failed in runs since then, the most frequent status and reason first."""
+    """Group the records that failed in runs since then, the most frequent status and reason first.
+
+    A dry run is not counted: nothing was to come of it.
+    """
     reach = by.require(Right.VIEW, what="see runs")
     records = limit_many(Record.objects.all(), reach, asset="asset_id")
     rows = (
-        records.filter(run__created__gte=since, status__in=FAILED)
+        records.filter(run__created__gte=since, run__dry_run=False, status__in=FAILED)
         .values_list("status", "reason", "run_id", "run__created")
         .annotate(count=Count("id"))
     )

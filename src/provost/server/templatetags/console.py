@@ -30,7 +30,7 @@ _BADGES: Final[dict[str, tuple[Any, str]]] = {
     "open": (gettext_lazy("open"), "secondary"),
     "queued": (gettext_lazy("queued"), "secondary"),
     "running": (gettext_lazy("running"), "blue"),
-    "finished": (gettext_lazy("finished"), "green"),
+    "finished": (gettext_lazy("finished"), "secondary"),
     "interrupted": (gettext_lazy("interrupted"), "orange"),
     "create": (gettext_lazy("create"), "green"),
     "adopt": (gettext_lazy("adopt"), "blue"),
