@@ -8,7 +8,7 @@ import secrets
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from uuid import uuid4
 
@@ -327,10 +327,17 @@ def test_a_password_that_cannot_be(target_host: Host, target_vault: Vault, passw
     assert count_connections(target_host) == connections
 
 
-def test_a_file_of_what_cannot_be(target_host: Host, target_vault: Vault) -> None:
-    """An import, whose names and passwords may hold NULs too, lists every line that is wrong and takes none."""
-    accounts = [{"username": name, "password": "fine"} for name in ("\0", "a\0b", "\x85", "a\u2028b", "root\n")]
-    accounts += [{"username": "fine", "password": text} for text in ("a\0b", "a\nb", "\x7f", "x" * 257)]
+@pytest.mark.parametrize(
+    ("names", "passwords"),
+    [(("\0", "a\0b"), ("a\0b",)), (("\x85", "a\u2028b", "root\n"), ("a\nb", "\x7f", "x" * 257))],
+    ids=["what no text holds", "what these do not"],
+)
+def test_a_file_of_what_cannot_be(
+    target_host: Host, target_vault: Vault, names: Sequence[str], passwords: Sequence[str]
+) -> None:
+    """An import lists every line that is wrong and takes none; NULs, which no field may hold, before all else."""
+    accounts = [{"username": name, "password": "fine"} for name in names]
+    accounts += [{"username": "fine", "password": text} for text in passwords]
     file = target_vault.home / "hostile.yaml"
     rows = [{"asset": target_host.name, **account} for account in accounts]
     file.write_text(yaml.safe_dump({"accounts": rows}, default_style='"', sort_keys=False))

@@ -47,7 +47,7 @@ WRITTEN = {
     "tokens.revoke_token": ("token.revoke", "token ci of someone"),
     "keys.rotate": ("key.rotate", "vault"),
 }
-READING = {"tell", "list", "show", "verify"}
+READING = {"tell", "list", "show", "verify", "count", "sample"}
 
 
 def ask(name: str, by: Principal, given: dict[str, Any]) -> Any:

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from django.utils.translation import gettext_noop
-
 from provost.config.environment import read_environment
 
 _environment = read_environment()
@@ -47,7 +45,7 @@ TEMPLATES: list[dict[str, Any]] = [
 ]
 
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", gettext_noop("English")), ("zh-hans", gettext_noop("Simplified Chinese"))]
+LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
 LANGUAGE_COOKIE_HTTPONLY = True
 LANGUAGE_COOKIE_SAMESITE = "Lax"
 
