@@ -335,7 +335,7 @@ def test_a_password_that_cannot_be(target_host: Host, target_vault: Vault, passw
 def test_a_file_of_what_cannot_be(
     target_host: Host, target_vault: Vault, names: Sequence[str], passwords: Sequence[str]
 ) -> None:
-    """An import lists every line that is wrong and takes none; NULs, which no field may hold, before all else."""
+    """An import lists every line that is wrong and takes none; NULs, which no field may hold, come first."""
     accounts = [{"username": name, "password": "fine"} for name in names]
     accounts += [{"username": "fine", "password": text} for text in passwords]
     file = target_vault.home / "hostile.yaml"

@@ -110,7 +110,7 @@ ASKED: dict[str, Callable[[str, Any], dict[str, Any]]] = {
     "users.remove_factors": lambda *_: {"name": "someone"},
     "users.list_sessions": lambda *_: {"name": "someone"},
     "users.end_sessions": lambda *_: {"name": "someone", "query": said.SessionQuery()},
-    "users.end_session": lambda *_: {"name": "someone", "session": "1"},
+    "users.end_session": lambda _, world: {"name": "someone", "session": world.session},
     "tokens.list_tokens": lambda *_: {"query": said.TokenQuery()},
     "tokens.create_token": lambda *_: {"body": said.TokenBody(name="new", days=1)},
     "tokens.revoke_token": lambda *_: {"user": "someone", "name": "ci"},

@@ -77,6 +77,8 @@ class World:
     PLACES: ClassVar = {"inside": "/prod", "outside": "/outside", "unseen": "/unseen"}
 
     def __init__(self) -> None:
+        from allauth.usersessions.models import UserSession
+
         from provost.server.services import accounts, assets, nodes, runs, tasks, tokens, users
         from provost.server.services.checks import AccountFields, AssetFields
 
@@ -99,7 +101,11 @@ class World:
             over.records.update(status="failed")
             type(over).objects.filter(id=over.id).update(state="finished")
             self.over[place], self.runs[place] = str(over.id), str(waiting.id)
-        users.add_user(by=by, username="someone", fields=users.UserFields(grants=(Granted(Role.OPERATOR),)))
+        someone = users.add_user(
+            by=by, username="someone", fields=users.UserFields(grants=(Granted(Role.OPERATOR),))
+        )
+        session = UserSession.objects.create(user=someone, ip="192.0.2.1", session_key="somebody's")
+        self.session = str(session.id)
         tokens.create_token(by=by, user="someone", name="ci", rights=None, days=1)
 
     def enter(self, username: str, *grants: Granted, limit: frozenset[Right] | None = None) -> Principal:
