@@ -85,7 +85,7 @@ def edit_user(request: Visit, name: str) -> HttpResponse:
 @require_POST
 def change_user(request: Visit, name: str) -> HttpResponseBase:
     """Remove a user, or their second factors, or end their sessions."""
-    request.visitor.require_everywhere(Right.ADMINISTER, what=_("manage users"))
+    request.visitor.require_everywhere(Right.ADMINISTER, what="manage users")
     found = api.show_user(request.visitor, name)
     form = Form(UserPatch, places=_PLACES, start={"email": found.email, "active": found.active})
     then = request.POST.get("then")
