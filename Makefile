@@ -9,7 +9,7 @@ LAB_PACKAGES := openssh-server openssh-client sshpass sudo util-linux
 TEST_PACKAGES := $(LAB_PACKAGES) chromium gettext postgresql shellcheck fish tcsh zsh mksh
 
 # Tests wait for hosts and processes more than they work.
-SIDE_BY_SIDE := --numprocesses 4 --dist loadfile
+SIDE_BY_SIDE := --numprocesses 3 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check bench crash docs pictures messages lock
