@@ -4,6 +4,8 @@ import string
 from dataclasses import dataclass
 from typing import Final
 
+from pydantic import StrictInt
+
 from provost.core.errors import Refused
 
 SYMBOLS: Final = "!#%*+,-./:=?@^_~"
@@ -15,13 +17,16 @@ LONGEST: Final = 128
 
 @dataclass(frozen=True, slots=True)
 class PasswordRules:
-    """Length in characters, the classes used (a minimum of None turns a class off), and excluded characters."""
+    """Length in characters, the classes used (a minimum of None turns a class off), and excluded characters.
 
-    length: int = 24
-    lower: int | None = 1
-    upper: int | None = 1
-    digits: int | None = 1
-    symbols: int | None = 1
+    Whole numbers alone are taken: `false` could be meant as off, and would be 0, which is not.
+    """
+
+    length: StrictInt = 24
+    lower: StrictInt | None = 1
+    upper: StrictInt | None = 1
+    digits: StrictInt | None = 1
+    symbols: StrictInt | None = 1
     exclude: str = ""
 
     def list_classes(self) -> list[tuple[str, str, int]]:
