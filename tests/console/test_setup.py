@@ -43,6 +43,8 @@ def test_the_printed_token_makes_the_first_administrator(open_desk: OpenDesk, fr
     page.get_by_role("button", name="Make the administrator").click()
     expect(page).to_have_url(f"{fresh.url}/")
     expect(page.get_by_role("heading", name="Home")).to_be_visible()
+    desk.go("/audit")
+    expect(page.get_by_role("row").filter(has_text="user.add")).to_contain_text("console")
     assert find_setup_token(fresh) not in fresh.log
 
 

@@ -305,7 +305,9 @@ def set_up(token: str, username: str = "anna") -> Any:
     from provost.server.services import users
 
     password = Password("correct horse battery")
-    return users.set_up(token=token, username=username, password=password, source="", request_id="")
+    return users.set_up(
+        token=token, username=username, password=password, face=Face.API, source="", request_id=""
+    )
 
 
 def test_setup_token_works_once() -> None:

@@ -64,6 +64,7 @@ MIDDLEWARE = [
 ]
 APPEND_SLASH = False
 # A body is kept in memory: on the disk it could leave a secret. The gate refuses larger ones.
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 BODY_LIMIT = FILE_UPLOAD_MAX_MEMORY_SIZE = DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024 * 1024
 # A form may name as many assets as somebody chooses.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000

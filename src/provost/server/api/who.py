@@ -27,6 +27,7 @@ def set_up(by: Principal, body: SetupBody) -> NewTokenDocument:
         token=body.setup_token.get_secret_value(),
         username=body.username,
         password=read_password(body.password),
+        face=by.face,
         source=by.source,
         request_id=by.request_id,
     )

@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr
 
 from provost.core.errors import Refused
 from provost.core.requests import SetupBody
+from provost.core.rights import Face
 from provost.core.secrets import Password
 from provost.server.console.forms import Form
 from provost.server.services import context, users
@@ -44,6 +45,7 @@ def set_up(request: HttpRequest) -> HttpResponse:
                 token=body.setup_token.get_secret_value(),
                 username=body.username,
                 password=Password(body.password.get_secret_value()),
+                face=Face.CONSOLE,
                 source=current.source if current else "",
                 request_id=current.id if current else "",
             )

@@ -206,7 +206,9 @@ def prepare_setup() -> str | None:
     return token
 
 
-def set_up(*, token: str, username: str, password: Password | None, source: str, request_id: str) -> User:
+def set_up(  # noqa: PLR0913  # where from has three parts
+    *, token: str, username: str, password: Password | None, face: Face, source: str, request_id: str
+) -> User:
     """Make the first administrator, who may reveal secrets as well. The token is void from then on.
 
     Raises:
@@ -220,7 +222,7 @@ def set_up(*, token: str, username: str, password: Password | None, source: str,
         if setup is None or not hmac.compare_digest(setup.digest, digest) or User.objects.exists():
             raise refused
         everything = (Granted(Role.ADMINISTRATOR, reveal=True),)
-        by = Principal("setup", Face.API, everything, source=source, request_id=request_id)
+        by = Principal("setup", face, everything, source=source, request_id=request_id)
         user = _add(by, username, UserFields(password=password, grants=everything))
         setup.delete()
     return user
