@@ -12,7 +12,7 @@ from pathlib import Path
 
 import asyncssh
 
-from provost.core.connector import NoteHostKey, Timeouts, Verification
+from provost.core.connector import Timeouts, Verification, Witness
 from provost.core.errors import HostKeyRefused, LoginRefused, TargetError, Unreachable
 from provost.core.job import HostTrust, Login, Target
 from provost.core.model import Verdict
@@ -33,11 +33,11 @@ _CERTIFICATE_ALGORITHMS = tuple(f"{name}-cert-v01@openssh.com" for name in _PLAI
 class _Client(asyncssh.SSHClient):
     """One login attempt: gives each secret once, and remembers what the server asked for."""
 
-    def __init__(self, target: Target, login: Login, seen: dict[int, str], note_host_key: NoteHostKey) -> None:
+    def __init__(self, target: Target, login: Login, seen: dict[int, str], witness: Witness | None) -> None:
         self._target = target
         self._login = login
         self._seen = seen
-        self._note_host_key = note_host_key
+        self._witness = witness
         self._password_given = False
         self.known_otherwise = False
         self.refusal: HostKeyRefused | None = None
@@ -62,7 +62,8 @@ class _Client(asyncssh.SSHClient):
             )
         else:
             self._seen[asset_id] = line
-            self._note_host_key(asset_id, line)
+            if self._witness:
+                self._witness.see_host_key(asset_id, line)
             return True
         return False
 
@@ -156,7 +157,7 @@ class Routes:
         self._seen: dict[int, str] = {}
 
     async def connect(
-        self, target: Target, login: Login, timeouts: Timeouts, note_host_key: NoteHostKey
+        self, target: Target, login: Login, timeouts: Timeouts, witness: Witness | None
     ) -> asyncssh.SSHClientConnection:
         """Log in to `target`, through its gateways.
 
@@ -166,8 +167,8 @@ class Routes:
                 server never asked for it.
             HostKeyRefused: the host's key is not trusted.
         """
-        tunnel = await self._reach_gateway(target.via, timeouts, note_host_key) if target.via else None
-        client = _Client(target, login, self._seen, note_host_key)
+        tunnel = await self._reach_gateway(target.via, timeouts, witness) if target.via else None
+        client = _Client(target, login, self._seen, witness)
         keys, authorities, revoked = _list_known(target.trust, target.address, target.port)
         client.known_otherwise = bool(keys)
         try:
@@ -208,11 +209,11 @@ class Routes:
             raise _explain(error, target) from error
 
     async def _reach_gateway(
-        self, gateway: Target, timeouts: Timeouts, note_host_key: NoteHostKey
+        self, gateway: Target, timeouts: Timeouts, witness: Witness | None
     ) -> asyncssh.SSHClientConnection:
         task = self._gateways.get(gateway.asset_id)
         if task is None or (task.done() and self._is_stale(task)):
-            task = asyncio.create_task(self._open_gateway(gateway, timeouts, note_host_key))
+            task = asyncio.create_task(self._open_gateway(gateway, timeouts, witness))
             self._gateways[gateway.asset_id] = task
         try:
             return await asyncio.shield(task)
@@ -232,15 +233,20 @@ class Routes:
         return not (isinstance(error, TargetError) and error.permanent)
 
     async def _open_gateway(
-        self, gateway: Target, timeouts: Timeouts, note_host_key: NoteHostKey
+        self, gateway: Target, timeouts: Timeouts, witness: Witness | None
     ) -> asyncssh.SSHClientConnection:
         if not gateway.logins:
             raise LoginRefused(f"{gateway.asset} has no account to log in with.", code="no_privileged_account")
         refusals = []
         for login in gateway.logins:
+            if login.tries < 1:
+                refusals.append(f"{login.username} on {gateway.asset} was refused too often in the last hour.")
+                continue
             try:
-                return await self.connect(gateway, login, timeouts, note_host_key)
+                return await self.connect(gateway, login, timeouts, witness)
             except LoginRefused as error:
+                if witness:
+                    witness.see_refusal(gateway.asset_id, login.username)
                 refusals.append(error.message)
         raise LoginRefused(" ".join(refusals))
 
@@ -255,12 +261,11 @@ class Routes:
         else:
             login = Login(username, key=SshKey(secret.public, secret.private))
         try:
-            connection = await self.connect(target, login, timeouts, lambda _asset, _key: None)
+            connection = await self.connect(target, login, timeouts, None)
         except LoginRefused as error:
-            verdict = Verdict.REJECTED if error.code == LoginRefused.code else Verdict.UNKNOWN
-            return Verification(
-                verdict, "login_rejected" if verdict is Verdict.REJECTED else error.code, error.message
-            )
+            if error.code == LoginRefused.code:
+                return Verification(Verdict.REJECTED, "login_rejected", error.message, refused=True)
+            return Verification(Verdict.UNKNOWN, error.code, error.message)
         except TargetError as error:
             return Verification(Verdict.UNKNOWN, error.code, error.message)
         connection.close()

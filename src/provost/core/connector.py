@@ -4,19 +4,29 @@ A connector raises `provost.core.errors.TargetError`s; it never returns a failur
 of its own holds a secret.  It writes nothing but the target.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from pydantic import BaseModel
 
 from provost.core.errors import TargetError
-from provost.core.job import Target
-from provost.core.model import Decision, Presence, SecretType, Verdict
-from provost.core.secrets import Secret
+from provost.core.facts import Facts
+from provost.core.job import Login, Target
+from provost.core.model import Capability, Decision, Presence, SecretType, Verdict
+from provost.core.secrets import Secret, SshKey
 
-NoteHostKey = Callable[[int, str], None]
-"""Called with (asset_id, OpenSSH public key line) when a host shows a key that nothing is known about."""
+
+class Witness(Protocol):
+    """Is told what a connector sees on its way, besides its answers."""
+
+    def see_host_key(self, asset_id: int, key: str) -> None:
+        """Take note of a host key (an OpenSSH public key line) that nothing is known about."""
+        ...
+
+    def see_refusal(self, asset_id: int, username: str) -> None:
+        """Take note that a gateway heard a login and refused it: too many of these lock an account out."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +41,8 @@ class Timeouts:
 class Change:
     """One account to create, adopt or restore, with the secret to set. Applied twice, it is applied once.
 
-    `others` are secrets of other types that an account that is created gets as well.
+    `others` are secrets of other types that an account that is created gets as well.  `adopt` sets a secret on an
+    account that is there, whatever it is set for; with `overlap`, a new key leaves every other key where it is.
     """
 
     username: str
@@ -39,6 +50,24 @@ class Change:
     secret: Secret
     parameters: BaseModel
     others: tuple[Secret, ...] = ()
+    overlap: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """Keys to take away from an account: those in `gone`, and all others that Provost put there but `keep`."""
+
+    username: str
+    keep: SshKey
+    gone: tuple[SshKey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """One account to remove from the target. `parameters` are of the kind's own model, `Connector.removal`."""
+
+    username: str
+    parameters: BaseModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +83,15 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What a fresh login told, and for anything but `accepted` a code and a sentence why."""
+    """What a fresh login told, and for anything but `accepted` a code and a sentence why.
+
+    `refused`: the target heard a secret and said no, whatever that means.  Too many of these lock an account out.
+    """
 
     verdict: Verdict
     reason: str = ""
     message: str = ""
+    refused: bool = False
 
 
 class Session(Protocol):
@@ -85,6 +118,31 @@ class Session(Protocol):
         """
         ...
 
+    async def discover(self) -> Sequence[Facts]:
+        """Tell what accounts there are on the target, each once, and what they can do.
+
+        What of an account could not be read is None there: it is not "nothing".
+
+        Raises:
+            LookupFailed: the accounts cannot be listed, or not all of them.
+        """
+        ...
+
+    def withdraw(self, withdrawals: Sequence[Withdrawal]) -> AsyncIterator[Applied]:
+        """Take keys away and yield each answer. One that is not there is no error."""
+        ...
+
+    def disable(self, usernames: Sequence[str]) -> AsyncIterator[Applied]:
+        """Let accounts in no more, by any secret, and end what they have running. Twice is once."""
+        ...
+
+    def remove(self, removals: Sequence[Removal]) -> AsyncIterator[Applied]:
+        """Remove accounts with what Provost made for them. One that is not there is no error.
+
+        An account that a system cannot do without, or that acts in this session, is refused: `ChangeRefused`.
+        """
+        ...
+
     async def close(self) -> None:
         """End the session. Never raises."""
         ...
@@ -96,10 +154,14 @@ class Connector(Protocol):
     kind: str
     default_port: int
     secret_types: frozenset[SecretType]
+    capabilities: frozenset[Capability]
+    """Which of a session's `discover`, `disable` and `remove` may be called; `withdraw` comes with SSH keys."""
     options: type[BaseModel]
     """What an asset of this kind may carry (`provost asset add --option K=V`)."""
     parameters: type[BaseModel]
     """What a push to this kind may carry (`provost push --param K=V`)."""
+    removal: type[BaseModel]
+    """What a removal may carry (`provost remove --param K=V`)."""
 
     def check_username(self, username: str) -> None:
         """Raise `Refused` for a username that this kind cannot set exactly."""
@@ -109,12 +171,14 @@ class Connector(Protocol):
         """Raise `Refused` for a secret that this kind cannot set exactly."""
         ...
 
-    async def open(self, target: Target, timeouts: Timeouts, note_host_key: NoteHostKey) -> Session:
-        """Log in with the target's privileged accounts in turn, until one is accepted and is root.
+    async def open(self, target: Target, login: Login, timeouts: Timeouts, witness: Witness) -> Session:
+        """Log in as a privileged account, once, and make sure that it may do there what sessions do.
+
+        `target.logins` are not looked at: whoever calls tries one after the other.
 
         Raises:
-            Unreachable: no connection; no other account was tried.
-            LoginRefused: every privileged account was refused; each was tried once.
+            Unreachable: no connection.
+            LoginRefused: the account was refused, or is not privileged there.
             HostKeyRefused: the host is not the one it was.
         """
         ...

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from provost.core.model import Become, Decision, SecretType, Status
+from provost.core.facts import Facts
+from provost.core.model import Action, Become, Decision, SecretType, Status, Verdict
 from provost.core.secrets import Password, Secret, SshKey
 
 
@@ -16,6 +17,8 @@ class Login:
     """A way into a target: a username, its secrets, and how it becomes root there.
 
     `become_password` is what sudo (the login's own password) or su (root's) asks for; None when not held.
+    `staged` are the pending secrets among these: a login that is accepted proves them.  `tries` is how many
+    refused logins the account can still afford in this hour.
     """
 
     username: str
@@ -23,6 +26,8 @@ class Login:
     key: SshKey | None = None
     become: Become = Become.NONE
     become_password: Password | None = None
+    staged: tuple[UUID, ...] = ()
+    tries: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,27 +68,38 @@ class Staged:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One account that a job is about.
+    """One account that a job is about, and the type of its secret that it is about (None: the account as a whole).
 
     `current` is the secret that the list holds (None: not in the list, for this secret type).
     `pending` holds the staged secrets, the one to set first.  `others` are the list's secrets of other types:
     an account that is created gets them too, since it counts as being there from then on.
+
+    `login` is how a privileged account becomes root: its new secret is proven by a session as root.  `tries` is
+    how many refused logins the account can still afford in this hour.  `out_of_sync`: the target refused its
+    current secret not long ago, and another login need not tell it again.
     """
 
     username: str
+    secret_type: SecretType | None = None
     current: Secret | None = None
     pending: tuple[Staged, ...] = ()
     others: tuple[Secret, ...] = ()
+    login: Login | None = None
+    tries: int = 2
+    out_of_sync: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """All that is wanted on one asset in one run. Each asset is in one job at a time."""
+    """All that is wanted on one asset in one run. Each asset is in one job at a time.
+
+    `parameters` are those of the kind for a push, or for a removal.  A discovery wants one account without a name.
+    """
 
     target: Target
-    secret_type: SecretType
     wanted: tuple[Wanted, ...]
     parameters: BaseModel
+    action: Action = Action.PUSH
     verify: bool = True
     dry_run: bool = False
 
@@ -94,14 +110,19 @@ class Outcome:
 
     `settled` is the pending secret that is now the account's: set and acknowledged, or found in force by a
     probe.  `actor` is the privileged account that acted.  `message` is clean of secrets and control characters.
+    `verdict` is what a login told of the secret that the account has now; None: there was none.  `found` is what
+    a discovery found.
     """
 
     asset_id: int
     username: str
     status: Status
+    secret_type: SecretType | None = None
     decision: Decision | None = None
     reason: str = ""
     message: str = ""
     seconds: float = 0.0
     actor: str = ""
     settled: UUID | None = None
+    verdict: Verdict | None = None
+    found: tuple[Facts, ...] = ()

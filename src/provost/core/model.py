@@ -4,6 +4,26 @@ from enum import StrEnum
 from typing import Final
 
 
+class Action(StrEnum):
+    """What a run does."""
+
+    PUSH = "push"
+    DISCOVER = "discover"
+    VERIFY = "verify"
+    ROTATE = "rotate"
+    RECONCILE = "reconcile"
+    DISABLE = "disable"
+    REMOVE = "remove"
+
+
+class Capability(StrEnum):
+    """What a kind may be able to do, beside setting secrets and proving them by a login."""
+
+    DISCOVER = "discover"
+    DISABLE = "disable"
+    REMOVE = "remove"
+
+
 class SecretType(StrEnum):
     """What kind of secret an account logs in with."""
 
@@ -56,6 +76,14 @@ class Verdict(StrEnum):
 
     ACCEPTED = "accepted"
     REJECTED = "rejected"
+    UNKNOWN = "unknown"
+
+
+class Sync(StrEnum):
+    """Whether the secret in the list is the one in force, by its last check. Never checked is none of these."""
+
+    IN_SYNC = "in_sync"
+    OUT_OF_SYNC = "out_of_sync"
     UNKNOWN = "unknown"
 
 

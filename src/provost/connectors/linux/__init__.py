@@ -6,8 +6,8 @@ from provost.connectors._ssh import Routes
 from provost.connectors.linux.parameters import LinuxOptions, LinuxParameters
 from provost.connectors.linux.session import LinuxSession
 from provost.connectors.linux.shell import Shell
-from provost.core.connector import NoteHostKey, Timeouts
-from provost.core.errors import LoginRefused, Refused
+from provost.core.connector import Timeouts, Witness
+from provost.core.errors import Refused
 from provost.core.job import Login, Target
 from provost.core.model import SecretType
 from provost.core.secrets import Password, Secret
@@ -66,23 +66,9 @@ class LinuxConnector:
                 code="secret_refused",
             )
 
-    async def open(self, target: Target, timeouts: Timeouts, note_host_key: NoteHostKey) -> LinuxSession:
-        """Log in as the first privileged account that is accepted and is, or becomes, root."""
-        refusals: list[LoginRefused] = []
-        for login in target.logins:
-            try:
-                return await self._open_as(target, login, timeouts, note_host_key)
-            except LoginRefused as error:
-                refusals.append(error)
-        raise LoginRefused(
-            " ".join(error.message for error in refusals),
-            code=refusals[0].code if len(refusals) == 1 else LoginRefused.code,
-        )
-
-    async def _open_as(
-        self, target: Target, login: Login, timeouts: Timeouts, note_host_key: NoteHostKey
-    ) -> LinuxSession:
-        connection = await self._routes.connect(target, login, timeouts, note_host_key)
+    async def open(self, target: Target, login: Login, timeouts: Timeouts, witness: Witness) -> LinuxSession:
+        """Log in as a privileged account that is, or becomes, root."""
+        connection = await self._routes.connect(target, login, timeouts, witness)
         try:
             shell = await Shell.open(connection, login, target.asset, timeouts)
         except BaseException:

@@ -102,6 +102,7 @@ class LinuxSession:
                 Verdict.UNKNOWN,
                 "key_options_forbid",
                 "The push's own key_options bind this key to other addresses.",
+                refused=told.refused,
             )
         try:
             async with asyncio.timeout(self._timeouts.command), self._asking:
@@ -113,6 +114,7 @@ class LinuxSession:
                 Verdict.UNKNOWN,
                 "policy_forbids_login",
                 f"{self._target.asset} lets {username} not log in: {forbids}.",
+                refused=told.refused,
             )
         return told
 
