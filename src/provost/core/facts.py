@@ -21,8 +21,8 @@ class Facts(BaseModel):
 
     `superuser`: it is all-powerful by itself.  `privileges` are what else it may do as somebody else, in the
     target's own words (the rules of sudo).  `locked`: no password fits it; `can_log_in` counts keys, too.
-    `password_expires` and `expires`: from that day on the password must be changed, and the account lets nobody in.
-    `system`: it came with the system, or with a program.
+    `password_expires` and `expires`: from that day on the password must be changed, and the account lets nobody
+    in.  `system`: it came with the system, or with a program.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)

@@ -68,7 +68,7 @@ class Staged:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One account that a job is about, and the type of its secret that it is about (None: the account as a whole).
+    """One account that a job is about, and the type of secret (None: it is about the account as a whole).
 
     `current` is the secret that the list holds (None: not in the list, for this secret type).
     `pending` holds the staged secrets, the one to set first.  `others` are the list's secrets of other types:
@@ -93,7 +93,8 @@ class Wanted:
 class Job:
     """All that is wanted on one asset in one run. Each asset is in one job at a time.
 
-    `parameters` are those of the kind for a push, or for a removal.  A discovery wants one account without a name.
+    `parameters` are those of the kind for a push, or for a removal.  A discovery wants one account without a
+    name.
     """
 
     target: Target
@@ -110,8 +111,8 @@ class Outcome:
 
     `settled` is the pending secret that is now the account's: set and acknowledged, or found in force by a
     probe.  `actor` is the privileged account that acted.  `message` is clean of secrets and control characters.
-    `verdict` is what a login told of the secret that the account has now; None: there was none.  `found` is what
-    a discovery found.
+    `verdict` is what a login told of the secret that the account has now; None: there was none.  `found` is
+    what a discovery found.
     """
 
     asset_id: int

@@ -1,24 +1,26 @@
 """What an operator asks for with a push: the part of it that may be written down, so never a secret."""
 
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from provost.core.keys import KeyAlgorithm
 from provost.core.model import SecretType, Strategy
 from provost.core.passwords import PasswordRules
+from provost.core.scope import Scope
+
+LONGEST_LIFE: Final = 10 * 365 * 86_400
+"""Seconds that an account may live, or be kept after its end."""
 
 
-class PushSpec(BaseModel):
-    """A push: where (assets, nodes with all below them), who, and with what secret.
+class PushSpec(Scope):
+    """A push: where, who, and with what secret.
 
-    `parameters` are those of the kinds pushed to; each goes to the kinds that know it.  Times in seconds.
+    `parameters` are those of the kinds pushed to; each goes to the kinds that know it.  `lifetime`: so many
+    seconds after it was pushed the account is disabled, and removed `grace` seconds later.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-    assets: tuple[str, ...] = Field((), max_length=100_000)
-    nodes: tuple[str, ...] = Field((), max_length=100_000)
+    action: Literal["push"] = "push"
     usernames: tuple[str, ...] = Field(max_length=10_000)
     secret_type: SecretType
     strategy: Strategy = Strategy.RANDOM
@@ -26,6 +28,5 @@ class PushSpec(BaseModel):
     key_algorithm: KeyAlgorithm = KeyAlgorithm.ED25519
     parameters: dict[str, str] = {}
     verify: Annotated[bool, Field(strict=True)] = True
-    concurrency: int = Field(50, strict=True, ge=1, le=1000)
-    connect_timeout: float = Field(20.0, gt=0, le=86_400)
-    command_timeout: float = Field(60.0, gt=0, le=86_400)
+    lifetime: int | None = Field(None, strict=True, ge=1, le=LONGEST_LIFE)
+    grace: int = Field(7 * 86_400, strict=True, ge=0, le=LONGEST_LIFE)

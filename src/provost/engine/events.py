@@ -1,4 +1,5 @@
 from dataclasses import dataclass
+from uuid import UUID
 
 from provost.core.job import Outcome
 
@@ -19,6 +20,21 @@ class HostKeySeen:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusalSeen:
+    """A target heard a login and refused it."""
+
+    asset_id: int
+    username: str
+
+
+@dataclass(frozen=True, slots=True)
+class SecretProven:
+    """A privileged account got in with a secret that an earlier run left pending: it is the one in force."""
+
+    staged: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """A job is over: one outcome for each account that it wanted, in that order."""
 
@@ -26,4 +42,4 @@ class Settled:
     outcomes: tuple[Outcome, ...]
 
 
-Event = Started | HostKeySeen | Settled
+Event = Started | HostKeySeen | RefusalSeen | SecretProven | Settled

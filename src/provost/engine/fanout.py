@@ -3,7 +3,8 @@ from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 
 from provost.core.connector import Connector
 from provost.core.job import Job, Outcome
-from provost.engine.events import Event, HostKeySeen, Settled, Started
+from provost.engine.actions import ACTIONS
+from provost.engine.events import Event, Settled, Started
 from provost.engine.job import Work, close_in_time
 from provost.engine.limits import Limits
 
@@ -96,17 +97,14 @@ class _Shift:
             return await anext(self._jobs, None)
 
     async def _settle(self, job: Job) -> tuple[Outcome, ...]:
-        work = Work(job, self._connectors, self._limits, self._cancel, self._note_host_key)
+        work = Work(job, self._connectors, self._limits, self._cancel, self.events.put_nowait)
         try:
             async with asyncio.timeout(None) as guard:
                 self._guards.add(guard)
                 try:
-                    await work.run()
+                    await work.run(ACTIONS[job.action])
                 finally:
                     self._guards.discard(guard)
         except TimeoutError:
             work.interrupt()
         return work.list_outcomes()
-
-    def _note_host_key(self, asset_id: int, key: str) -> None:
-        self.events.put_nowait(HostKeySeen(asset_id, key))

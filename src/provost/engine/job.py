@@ -1,17 +1,18 @@
-"""One job's life: open, observe, probe what is unsettled, decide, apply, verify."""
+"""One job's life, whatever is done on it: open, look, tell, log in, and settle every account."""
 
 import asyncio
 import logging
 import random
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Final, TypeVar
 
-from provost.core.connector import Change, Connector, NoteHostKey, Session, Verification
-from provost.core.errors import ChangeUnknown, ProvostError, TargetError, Unreachable
-from provost.core.job import Job, Outcome, Staged, Target, Wanted
-from provost.core.model import Decision, Presence, Status, Verdict
-from provost.core.secrets import Secret
-from provost.core.table import decide
+from provost.core.connector import Applied, Connector, Session, Verification
+from provost.core.errors import ChangeUnknown, LoginRefused, ProvostError, TargetError, Unreachable
+from provost.core.job import Job, Login, Outcome, Target, Wanted
+from provost.core.model import Action, Become, Presence, Status, Verdict
+from provost.core.secrets import Password, Secret
+from provost.engine.events import Event, HostKeySeen, RefusalSeen, SecretProven
 from provost.engine.ledger import Ledger
 from provost.engine.limits import Limits
 from provost.engine.scrub import Scrubber, collect_secrets
@@ -19,13 +20,18 @@ from provost.engine.scrub import Scrubber, collect_secrets
 SLACK: Final = 1.25
 """A connector keeps its timeouts itself; this much later the engine stops waiting for it."""
 
-PROBES: Final = 2
-"""Logins that a probe may cost an account: more could lock it out."""
-
 GOODBYE: Final = 5.0
 """Seconds that closing may take."""
 
+GUARD: Final = "lockout_guard"
+"""Why a login was not tried: the account has been refused so often in the last hour that it might be locked."""
+
+_HEARD: Final = frozenset({LoginRefused.code, "become_refused"})
+"""Codes of refusals that a target counts against an account."""
+
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class _Cancelled(Exception):
@@ -41,100 +47,168 @@ class Work:
         connectors: Mapping[str, Connector],
         limits: Limits,
         cancel: asyncio.Event,
-        note_host_key: NoteHostKey,
+        emit: Callable[[Event], None],
     ) -> None:
-        self._job = job
+        self.job = job
+        self.asset = job.target.asset
         self._connectors = connectors
         self._limits = limits
         self._cancel = cancel
-        self._note_host_key = note_host_key
-        self._asset = job.target.asset
+        self._emit = emit
         self._logins = asyncio.Semaphore(limits.logins)
         self._patience = _measure_patience(job.target, limits)
         self._scrubber = Scrubber(collect_secrets(job))
-        self._ledger = Ledger(job, self._scrubber)
+        self.ledger = Ledger(job, self._scrubber)
         self._session: Session | None = None
+        self._tries = {login.username: login.tries for login in job.target.logins}
+        self._tries |= {wanted.username: wanted.tries for wanted in job.wanted}
+        self._refusals: dict[Login, LoginRefused] = {}
 
-    async def run(self) -> None:
-        """Do the job and settle every account. Raises nothing, unless its task is cancelled."""
+    async def run(self, act: Callable[["Work"], Awaitable[None]]) -> None:
+        """Do the job by `act` and settle every account. Raises nothing, unless its task is cancelled."""
         try:
             try:
-                await self._push()
+                if self.job.target.logins:
+                    await act(self)
+                else:
+                    self.ledger.settle_rest(
+                        Status.SKIPPED,
+                        "no_privileged_account",
+                        f"{self.asset} has no privileged account that Provost holds a secret of; add one: "
+                        f"provost account add USERNAME --asset {self.asset} --privileged",
+                    )
             finally:
-                await self._close()
+                await self.close()
         except _Cancelled:
-            self._ledger.settle_rest(
+            self.ledger.settle_rest(
                 Status.CANCELLED,
                 "cancelled",
-                f"The run was cancelled before it changed anything on {self._asset}.",
+                f"The run was cancelled before it changed anything on {self.asset}.",
             )
         except ProvostError as error:
-            self._ledger.settle_rest(Status.FAILED, error.code, error.message)
+            self.ledger.settle_rest(self._unable, error.code, error.message)
         except Exception as error:  # noqa: BLE001  # a bug in a connector ends this job, not the run
-            logger.error("Internal error on %s: %s", self._asset, self._scrubber.scrub_traceback(error))  # noqa: TRY400  # logging the exception itself could log a secret
-            self._ledger.settle_rest(
-                Status.FAILED,
+            logger.error("Internal error on %s: %s", self.asset, self._scrubber.scrub_traceback(error))  # noqa: TRY400  # logging the exception itself could log a secret
+            self.ledger.settle_rest(
+                self._unable,
                 "internal_error",
-                f"Provost met a fault of its own on {self._asset} ({type(error).__name__}); its log says more.",
+                f"Provost met a fault of its own on {self.asset} ({type(error).__name__}); its log says more.",
             )
 
     def interrupt(self) -> None:
         """Settle what a hard stop left open."""
-        self._ledger.settle_rest(
-            Status.CANCELLED, "interrupted", f"The run was stopped while it worked on {self._asset}."
+        self.ledger.settle_rest(
+            Status.CANCELLED, "interrupted", f"The run was stopped while it worked on {self.asset}."
         )
 
     def list_outcomes(self) -> tuple[Outcome, ...]:
         """Return one outcome for each wanted account."""
-        return self._ledger.list_outcomes()
+        return self.ledger.list_outcomes()
 
-    async def _push(self) -> None:
-        if not self._job.target.logins:
-            self._ledger.settle_rest(
-                Status.SKIPPED,
-                "no_privileged_account",
-                f"{self._asset} has no privileged account that Provost holds a secret of; add one: "
-                f"provost account add USERNAME --asset {self._asset} --privileged",
-            )
-            return
-        presence = self._sort(await self._reach())
-        if not self._job.dry_run:
-            await self._probe(presence)
-        changes = self._decide(presence)
-        if not changes:
-            return
+    def see_host_key(self, asset_id: int, key: str) -> None:
+        """Pass on what a connector saw."""
+        self._emit(HostKeySeen(asset_id, key))
+
+    def see_refusal(self, asset_id: int, username: str) -> None:
+        """Pass on that a login was heard and refused, and count it where it is on this target."""
+        self._emit(RefusalSeen(asset_id, username))
+        if asset_id == self.job.target.asset_id:
+            self._tries[username] = self._tries.get(username, 0) - 1
+
+    def is_cancelled(self) -> bool:
+        """Tell whether nothing new is to be begun."""
+        return self._cancel.is_set()
+
+    def stop_if_cancelled(self) -> None:
+        """End the job here if the run was cancelled: what the target was not told yet, it is not told."""
         if self._cancel.is_set():
             raise _Cancelled
-        await self._apply(changes)
-        await self._verify({change.username: change.secret for change in changes})
 
-    async def _reach(self) -> Mapping[str, Presence | TargetError]:
-        """Open a session and observe, as often as the limits allow while the errors are worth another try."""
+    async def observe(self) -> dict[str, Presence]:
+        """Return what is on the target, and settle the accounts whose look-up failed.
+
+        Raises:
+            TargetError: nothing could be looked up.
+        """
+        usernames = list(dict.fromkeys(wanted.username for wanted in self.job.wanted))
+        observed = await self.reach(lambda session: session.observe(usernames))
+        presence = {}
+        for wanted in self.job.wanted:
+            found = observed[wanted.username]
+            if isinstance(found, TargetError):
+                self.ledger.settle(wanted, self._unable, found.code, found.message)
+            else:
+                presence[wanted.username] = found
+        return presence
+
+    @property
+    def _unable(self) -> Status:
+        """What it is that a job could not do its work: of a look alone, no failure but no answer."""
+        return Status.UNVERIFIED if self.job.action is Action.VERIFY else Status.FAILED
+
+    def find_refusal(self, login: Login) -> str:
+        """Return the code with which the target refused a login in this job, or an empty string."""
+        return self._refusals[login].code if login in self._refusals else ""
+
+    async def reach(self, look: Callable[[Session], Awaitable[T]]) -> T:
+        """Open a session and look, as often as the limits allow while the errors are worth another try.
+
+        Raises:
+            TargetError: the target cannot be reached, or not be looked at.
+        """
         attempt = 1
         while True:
-            if self._cancel.is_set():
-                raise _Cancelled
+            self.stop_if_cancelled()
             try:
-                return await self._observe()
-            except ProvostError as error:
-                if error.permanent or attempt == self._limits.attempts:
-                    raise
-            await self._close()
+                if self._session is None:
+                    await self._open()
+                async with asyncio.timeout(SLACK * self._limits.timeouts.command):
+                    return await look(self._connected)
+            except TimeoutError:
+                error: ProvostError = Unreachable(
+                    f"{self.asset} stopped answering before anything was changed."
+                )
+            except ProvostError as met:
+                error = met
+            if error.permanent or attempt == self._limits.attempts:
+                raise error from None
+            await self.close()
             await self._pause(attempt)
             attempt += 1
 
-    async def _observe(self) -> Mapping[str, Presence | TargetError]:
-        connector = self._connectors[self._job.target.kind]
-        timeouts = self._limits.timeouts
+    async def _open(self) -> None:
+        """Log in with one privileged account after the other, until one is accepted. None is refused twice."""
+        for login in self.job.target.logins:
+            if login in self._refusals:
+                continue
+            try:
+                await self._open_as(login)
+            except LoginRefused as error:
+                self._refusals[login] = error
+            else:
+                for staged in login.staged:
+                    self._emit(SecretProven(staged))
+                return
+        codes = {error.code for error in self._refusals.values()}
+        raise LoginRefused(
+            " ".join(dict.fromkeys(error.message for error in self._refusals.values())),
+            code=codes.pop() if len(codes) == 1 else LoginRefused.code,
+        )
+
+    async def _open_as(self, login: Login) -> None:
+        connector = self._connectors[self.job.target.kind]
+        if self._tries[login.username] < 1:
+            raise LoginRefused(_tell_guard(login.username, self.asset), code=GUARD)
         try:
             async with asyncio.timeout(self._patience):
-                self._session = await connector.open(self._job.target, timeouts, self._note_host_key)
-            self._ledger.actor = self._session.actor
-            usernames = [wanted.username for wanted in self._job.wanted]
-            async with asyncio.timeout(SLACK * timeouts.command):
-                return await self._session.observe(usernames)
+                self._session = await connector.open(self.job.target, login, self._limits.timeouts, self)
         except TimeoutError:
-            raise Unreachable(f"{self._asset} stopped answering before anything was changed.") from None
+            raise Unreachable(f"{self.asset} stopped answering before anything was changed.") from None
+        except LoginRefused as error:
+            if error.code in _HEARD:
+                self.see_refusal(self.job.target.asset_id, login.username)
+            raise
+        self.ledger.actor = self._session.actor
 
     async def _pause(self, attempt: int) -> None:
         """Wait before the next attempt, longer each time, and not in step with other jobs."""
@@ -145,141 +219,91 @@ class Work:
         except TimeoutError:
             return
 
-    def _sort(self, observed: Mapping[str, Presence | TargetError]) -> dict[str, Presence]:
-        """Settle the accounts whose look-up failed, and return the others."""
-        presence = {}
-        for wanted in self._job.wanted:
-            found = observed[wanted.username]
-            if isinstance(found, TargetError):
-                self._ledger.settle(wanted.username, Status.FAILED, found.code, found.message)
-            else:
-                presence[wanted.username] = found
-        return presence
-
-    async def _probe(self, presence: Mapping[str, Presence]) -> None:
-        """Find out by logging in whether a secret that an earlier run left pending is in force."""
-        async with asyncio.TaskGroup() as group:
-            for wanted in self._job.wanted:
-                if unsettled := _list_unsettled(wanted, presence.get(wanted.username)):
-                    group.create_task(self._probe_account(wanted.username, unsettled[:PROBES]))
-
-    async def _probe_account(self, username: str, unsettled: list[Staged]) -> None:
-        for staged in unsettled:
-            if self._cancel.is_set():
-                return
-            verification = await self._log_in(username, staged.secret)
-            if verification.verdict is Verdict.ACCEPTED:
-                self._ledger.note(username, Decision.LEAVE, staged.id)
-                self._ledger.settle(
-                    username,
-                    Status.UNCHANGED,
-                    "settled",
-                    f"This secret had been set on {self._asset} before Provost was cut off; a login proved it, "
-                    "and the account is now in the list.",
-                )
-                return
-
-    def _decide(self, presence: Mapping[str, Presence]) -> list[Change]:
-        """Settle what is to be left as it is, and return the changes to make."""
-        changes = []
-        for wanted in self._job.wanted:
-            username = wanted.username
-            if self._ledger.is_settled(username):
-                continue
-            decision = decide(presence[username], in_list=wanted.current is not None)
-            self._ledger.note(username, decision)
-            if self._job.dry_run:
-                self._settle_dry(wanted, presence[username])
-            elif decision is Decision.LEAVE:
-                self._ledger.settle(
-                    username, Status.UNCHANGED, "", f"On {self._asset} and in the list: left as it is."
-                )
-            elif wanted.current is not None:
-                changes.append(self._make_change(wanted, decision, wanted.current))
-            elif wanted.pending:
-                staged = wanted.pending[0]
-                self._ledger.note(username, decision, staged.id)
-                changes.append(self._make_change(wanted, decision, staged.secret))
-            else:
-                logger.error("No secret was staged for %s on %s.", username, self._asset)
-                self._ledger.settle(
-                    username,
-                    Status.FAILED,
-                    "internal_error",
-                    f"No secret was staged for {username}; report this.",
-                )
-        return changes
-
-    def _make_change(self, wanted: Wanted, decision: Decision, secret: Secret) -> Change:
-        others = () if decision is Decision.ADOPT else wanted.others
-        return Change(wanted.username, decision, secret, self._job.parameters, others)
-
-    def _settle_dry(self, wanted: Wanted, presence: Presence) -> None:
-        if _list_unsettled(wanted, presence):
-            reason, message = (
-                "unsettled",
-                "An earlier run left this account open; a push first finds out by a login.",
-            )
-        else:
-            reason, message = "dry_run", ""
-        self._ledger.settle(wanted.username, Status.UNCHANGED, reason, message)
-
-    async def _apply(self, changes: list[Change]) -> None:
-        """Make the changes, and settle all but the acknowledged ones."""
-        lost: ProvostError = ChangeUnknown(f"{self._asset} ended without an answer for this account.")
-        for change in changes:
-            self._ledger.send(change.username)
+    async def tell(self, told: Iterable[Wanted], ask: Callable[[Session], AsyncIterator[Applied]]) -> None:
+        """Have the target do something to accounts, and settle all but the acknowledged ones."""
+        lost: ProvostError = ChangeUnknown(f"{self.asset} ended without an answer for this account.")
+        answers = ask(self._connected)
+        for wanted in told:
+            self.ledger.send(wanted)
         try:
-            answers = self._connected.apply(changes)
-            while True:
-                async with asyncio.timeout(SLACK * self._limits.timeouts.command):
-                    applied = await anext(answers, None)
-                if applied is None:
-                    break
-                self._ledger.answer(applied)
+            await self._listen(answers, self.ledger.answer)
         except TimeoutError:
-            lost = ChangeUnknown(f"{self._asset} stopped answering while it made the changes.")
+            lost = ChangeUnknown(f"{self.asset} stopped answering while it made the changes.")
         except ProvostError as error:
             lost = error
-        self._ledger.settle_unanswered(lost.code, lost.message)
+        self.ledger.settle_unanswered(lost.code, lost.message)
 
-    async def _verify(self, secrets: Mapping[str, Secret]) -> None:
-        """Log in to each acknowledged account, a few at once."""
-        async with asyncio.TaskGroup() as group:
-            for username in self._ledger.list_acknowledged():
-                if self._job.verify:
-                    group.create_task(self._verify_account(username, secrets[username]))
-                else:
-                    self._ledger.settle(username, Status.SUCCEEDED, "not_verified")
+    async def tell_after(self, ask: Callable[[Session], AsyncIterator[Applied]]) -> dict[str, str]:
+        """Have the target tidy up after a change that stands; return by username what went wrong."""
+        wrong: dict[str, str] = {}
 
-    async def _verify_account(self, username: str, secret: Secret) -> None:
-        verification = await self._log_in(username, secret)
-        match verification.verdict:
-            case Verdict.ACCEPTED:
-                self._ledger.settle(username, Status.SUCCEEDED)
-            case Verdict.REJECTED:
-                said = f"{self._asset} acknowledged the change, then refused the login. {verification.message}"
-                self._ledger.settle(username, Status.UNCERTAIN, "login_rejected", said)
-            case Verdict.UNKNOWN:
-                self._ledger.settle(username, Status.UNVERIFIED, verification.reason, verification.message)
+        def note(applied: Applied) -> None:
+            if applied.error is not None:
+                wrong[applied.username] = applied.error.message
 
-    async def _log_in(self, username: str, secret: Secret) -> Verification:
+        try:
+            await self._listen(ask(self._connected), note)
+        except TimeoutError:
+            wrong[""] = f"{self.asset} stopped answering."
+        except ProvostError as error:
+            wrong[""] = error.message
+        return wrong
+
+    async def _listen(self, answers: AsyncIterator[Applied], hear: Callable[[Applied], None]) -> None:
+        while True:
+            async with asyncio.timeout(SLACK * self._limits.timeouts.command):
+                applied = await anext(answers, None)
+            if applied is None:
+                return
+            hear(applied)
+
+    async def log_in(self, wanted: Wanted, secret: Secret, *, spare: int = 0) -> Verification:
+        """Log in once as an account, if it can afford to be refused and has `spare` tries left even then."""
         async with self._logins:
+            if self._tries[wanted.username] <= spare:
+                return Verification(Verdict.UNKNOWN, GUARD, _tell_guard(wanted.username, self.asset))
             try:
                 async with asyncio.timeout(self._patience):
-                    return await self._connected.verify(username, secret)
+                    verification = await self._connected.verify(wanted.username, secret)
             except TimeoutError:
                 return Verification(
-                    Verdict.UNKNOWN, Unreachable.code, f"The login on {self._asset} was not answered in time."
+                    Verdict.UNKNOWN, Unreachable.code, f"The login on {self.asset} was not answered in time."
                 )
+            if verification.refused:
+                self.see_refusal(self.job.target.asset_id, wanted.username)
+            return verification
+
+    async def prove(self, wanted: Wanted, secret: Secret) -> Verification:
+        """Log in with a secret that was just set; as a privileged account, open a session with it.
+
+        That session is the job's from then on; if it is refused, the job goes on as another account, if it can.
+        """
+        if wanted.login is None:
+            return await self.log_in(wanted, secret)
+        await self.close()  # two sessions of Provost's on one target would wait for each other
+        try:
+            await self._open_as(_give(wanted.login, secret))
+        except LoginRefused as error:
+            verdict = Verdict.REJECTED if error.code in _HEARD else Verdict.UNKNOWN
+            failed = Verification(verdict, error.code, error.message)
+        except TargetError as error:
+            failed = Verification(Verdict.UNKNOWN, error.code, error.message)
+        else:
+            return Verification(Verdict.ACCEPTED)
+        try:
+            await self._open()
+        except ProvostError:
+            await self.close()
+        return failed
 
     @property
     def _connected(self) -> Session:
         if self._session is None:
-            raise RuntimeError("No session is open.")
+            raise Unreachable(f"There is no session on {self.asset} any more.", code="connection_lost")
         return self._session
 
-    async def _close(self) -> None:
+    async def close(self) -> None:
+        """End the session, if there is one."""
         if self._session is not None:
             session, self._session = self._session, None
             await close_in_time(session)
@@ -294,18 +318,26 @@ async def close_in_time(closing: Session | Connector) -> None:
         logger.warning("%s did not close in %s s.", type(closing).__name__, GOODBYE)
 
 
+def _tell_guard(username: str, asset: str) -> str:
+    return (
+        f"{username} was refused on {asset} as often in the last hour as Provost lets happen; another refusal "
+        "might lock the account. It is tried again when an hour has passed since the first."
+    )
+
+
+def _give(login: Login, secret: Secret) -> Login:
+    """Return a login that gets in by `secret` alone, and becomes root as before."""
+    if not isinstance(secret, Password):
+        return replace(login, key=secret, password=None)
+    asked = secret if login.become is Become.SUDO else login.become_password
+    return replace(login, key=None, password=secret, become_password=asked)
+
+
 def _measure_patience(target: Target, limits: Limits) -> float:
     """Return how many seconds logging in may take: all logins tried in turn, on the target and its gateways."""
-    logins = 0
-    hop: Target | None = target
+    logins = 1
+    hop = target.via
     while hop is not None:
         logins += max(1, len(hop.logins))
         hop = hop.via
     return SLACK * logins * (limits.timeouts.connect + limits.timeouts.command)
-
-
-def _list_unsettled(wanted: Wanted, presence: Presence | None) -> list[Staged]:
-    """Return the pending secrets that an earlier run may have set on an account that is not in the list."""
-    if presence is not Presence.PRESENT or wanted.current is not None:
-        return []
-    return [staged for staged in wanted.pending if not staged.fresh]

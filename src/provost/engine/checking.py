@@ -1,0 +1,180 @@
+"""A verification looks whether the secrets in the list are those in force; a reconciliation makes them so."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+from provost.core.connector import Change, Verification
+from provost.core.errors import LoginRefused
+from provost.core.job import Wanted
+from provost.core.model import Decision, Presence, SecretType, Status, Verdict
+from provost.core.secrets import Secret, SshKey
+from provost.engine.job import GUARD, Work
+
+_RESERVE: Final = 1
+"""Refused logins that looking leaves an account: one that is put right is logged in to once more."""
+
+
+async def verify(work: Work) -> None:
+    """Log in to every account of the job with the secret in the list, and settle it by what that told."""
+    await _look(work, await _observe(work), repair=False)
+
+
+async def reconcile(work: Work) -> None:
+    """As `verify`; where the target refuses the secret in the list, set it there again, and prove it."""
+    refused = await _look(work, await _observe(work), repair=True)
+    if not refused:
+        return
+    work.stop_if_cancelled()
+    ordinary = {wanted: change for wanted, change in refused.items() if wanted.login is None}
+    if ordinary:
+        await work.tell(ordinary, lambda session: session.apply(list(ordinary.values())))
+        async with asyncio.TaskGroup() as group:
+            for wanted in work.ledger.list_acknowledged():
+                group.create_task(_prove(work, wanted, ordinary[wanted].secret))
+    for wanted, change in refused.items():
+        if wanted.login is not None:
+            await work.tell([wanted], lambda session, change=change: session.apply([change]))  # type: ignore[misc]  # bound now
+            if wanted in work.ledger.list_acknowledged():
+                await _prove(work, wanted, change.secret)
+
+
+async def _observe(work: Work) -> Mapping[str, Presence]:
+    """Observe; if no privileged account is let in, settle those that were refused themselves.
+
+    Raises:
+        TargetError: nothing could be looked up.
+    """
+    try:
+        return await work.observe()
+    except LoginRefused:
+        for wanted in work.job.wanted:
+            code = work.find_refusal(wanted.login) if wanted.login else ""
+            if code == LoginRefused.code or (
+                code == "become_refused" and wanted.secret_type is SecretType.PASSWORD
+            ):
+                _settle(work, wanted, Verification(Verdict.REJECTED))
+        raise
+
+
+async def _look(work: Work, presence: Mapping[str, Presence], *, repair: bool) -> dict[Wanted, Change]:
+    """Settle what the target tells of each account, but for those to repair: return what is to be set there."""
+    refused: dict[Wanted, Change] = {}
+
+    async def look(wanted: Wanted, secret: Secret) -> None:
+        if repair and wanted.out_of_sync:
+            verdict = Verdict.REJECTED
+            verification = Verification(verdict)
+        else:
+            verification = await _check(work, wanted, secret)
+        if work.ledger.is_settled(wanted):
+            return
+        if repair and verification.verdict is Verdict.REJECTED:
+            overlap = isinstance(secret, SshKey)
+            refused[wanted] = Change(
+                wanted.username, Decision.ADOPT, secret, work.job.parameters, overlap=overlap
+            )
+        else:
+            _settle(work, wanted, verification)
+
+    async with asyncio.TaskGroup() as group:
+        for wanted in work.job.wanted:
+            if work.ledger.is_settled(wanted):
+                continue
+            if presence[wanted.username] is not Presence.PRESENT:
+                work.ledger.settle(
+                    wanted,
+                    Status.FAILED,
+                    "account_absent",
+                    f"{wanted.username} is not on {work.asset} any more. A push creates it again.",
+                    verdict=Verdict.REJECTED,
+                )
+            elif wanted.current is None:
+                work.ledger.settle(
+                    wanted,
+                    Status.SKIPPED,
+                    "no_secret",
+                    f"Provost holds no {wanted.secret_type} of {wanted.username} on {work.asset}.",
+                )
+            elif work.job.dry_run:
+                work.ledger.settle(wanted, Status.UNCHANGED, "dry_run")
+            else:
+                group.create_task(look(wanted, wanted.current))
+    return refused
+
+
+async def _check(work: Work, wanted: Wanted, secret: Secret) -> Verification:
+    """Log in with the current secret, and if that is refused with those that an earlier run left pending."""
+    work.stop_if_cancelled()
+    first = await work.log_in(wanted, secret, spare=_RESERVE)
+    if first.verdict is not Verdict.REJECTED:
+        return first
+    for staged in wanted.pending:
+        verification = await work.log_in(wanted, staged.secret)
+        if verification.verdict is Verdict.ACCEPTED:
+            work.ledger.note(wanted, None, staged.id)
+            work.ledger.settle(
+                wanted,
+                Status.SUCCEEDED,
+                "settled",
+                f"A newer secret had been set on {work.asset} before Provost was cut off; a login proved it, "
+                "and it is the current one now.",
+                verdict=Verdict.ACCEPTED,
+            )
+            break
+    return first
+
+
+def _settle(work: Work, wanted: Wanted, verification: Verification) -> None:
+    match verification.verdict:
+        case Verdict.ACCEPTED:
+            work.ledger.settle(wanted, Status.SUCCEEDED, "", "", verdict=Verdict.ACCEPTED)
+        case Verdict.REJECTED:
+            work.ledger.settle(
+                wanted,
+                Status.FAILED,
+                "out_of_sync",
+                f"{work.asset} refuses the {wanted.secret_type} that the list holds of {wanted.username}: it "
+                "was changed there. To set it again: provost reconcile "
+                f"--account {wanted.username} --asset {work.asset}",
+                verdict=Verdict.REJECTED,
+            )
+        case Verdict.UNKNOWN if verification.reason == GUARD:
+            work.ledger.settle(wanted, Status.SKIPPED, GUARD, verification.message)
+        case Verdict.UNKNOWN:
+            work.ledger.settle(
+                wanted,
+                Status.UNVERIFIED,
+                verification.reason,
+                verification.message,
+                verdict=Verdict.UNKNOWN,
+            )
+
+
+async def _prove(work: Work, wanted: Wanted, secret: Secret) -> None:
+    verification = await work.prove(wanted, secret)
+    match verification.verdict:
+        case Verdict.ACCEPTED:
+            work.ledger.settle(
+                wanted,
+                Status.SUCCEEDED,
+                "reconciled",
+                f"It was out of sync: the {wanted.secret_type} in the list was set on {work.asset} again.",
+                verdict=Verdict.ACCEPTED,
+            )
+        case Verdict.REJECTED:
+            work.ledger.settle(
+                wanted,
+                Status.UNCERTAIN,
+                "login_rejected",
+                f"{work.asset} acknowledged the change, then refused the login. {verification.message}",
+                verdict=Verdict.REJECTED,
+            )
+        case Verdict.UNKNOWN:
+            work.ledger.settle(
+                wanted,
+                Status.UNVERIFIED,
+                verification.reason,
+                verification.message,
+                verdict=Verdict.UNKNOWN,
+            )

@@ -1,0 +1,77 @@
+"""What ends an account on a target: it is disabled, or removed."""
+
+from collections.abc import Mapping
+
+from provost.core.connector import Removal
+from provost.core.errors import TargetError
+from provost.core.job import Wanted
+from provost.core.model import Presence, Status
+from provost.engine.job import Work
+
+
+async def disable(work: Work) -> None:
+    """Let the accounts of the job in no more."""
+    presence = await work.observe()
+    told = []
+    for wanted in _list_open(work):
+        if presence[wanted.username] is Presence.ABSENT:
+            work.ledger.settle(
+                wanted, Status.UNCHANGED, "account_absent", f"{wanted.username} is not on {work.asset}."
+            )
+        elif work.job.dry_run:
+            work.ledger.settle(wanted, Status.UNCHANGED, "dry_run", f"{wanted.username} would be disabled.")
+        else:
+            told.append(wanted)
+    if not told:
+        return
+    work.stop_if_cancelled()
+    await work.tell(told, lambda session: session.disable([wanted.username for wanted in told]))
+    for wanted in work.ledger.list_acknowledged():
+        work.ledger.settle(wanted, Status.SUCCEEDED)
+
+
+async def remove(work: Work) -> None:
+    """Remove the accounts of the job, and look whether they are gone.
+
+    One that is not there is told to be removed, too: an earlier removal may have been cut off.
+    """
+    before = await work.observe()
+    told = _list_open(work)
+    if work.job.dry_run:
+        for wanted in told:
+            there = before[wanted.username] is not Presence.ABSENT
+            message = f"{wanted.username} {'would be removed' if there else f'is not on {work.asset}'}."
+            work.ledger.settle(wanted, Status.UNCHANGED, "dry_run", message)
+    if work.job.dry_run or not told:
+        return
+    work.stop_if_cancelled()
+    removals = [Removal(wanted.username, work.job.parameters) for wanted in told]
+    await work.tell(told, lambda session: session.remove(removals))
+    gone = work.ledger.list_acknowledged()
+    if gone:
+        after = await work.reach(lambda session: session.observe([wanted.username for wanted in gone]))
+        for wanted in gone:
+            _settle(work, wanted, before[wanted.username], after)
+
+
+def _settle(work: Work, wanted: Wanted, before: Presence, after: Mapping[str, Presence | TargetError]) -> None:
+    found = after[wanted.username]
+    if isinstance(found, TargetError):
+        work.ledger.settle(wanted, Status.UNCERTAIN, found.code, found.message)
+    elif found is not Presence.ABSENT:
+        work.ledger.settle(
+            wanted,
+            Status.UNCERTAIN,
+            "still_there",
+            f"{work.asset} acknowledged the removal of {wanted.username}, and has it still.",
+        )
+    elif before is Presence.ABSENT:
+        work.ledger.settle(
+            wanted, Status.UNCHANGED, "account_absent", f"{wanted.username} was not on {work.asset} any more."
+        )
+    else:
+        work.ledger.settle(wanted, Status.SUCCEEDED)
+
+
+def _list_open(work: Work) -> list[Wanted]:
+    return [wanted for wanted in work.job.wanted if not work.ledger.is_settled(wanted)]
