@@ -42,8 +42,8 @@ class Change:
     """One account to create, adopt or restore, with the secret to set. Applied twice, it is applied once.
 
     `others` are secrets of other types that an account that is created gets as well.  `adopt` sets a secret on
-    an account that is there, whatever it is set for; with `overlap`, a new key leaves all others where they are,
-    and gets the options of `replaces`, the key that it comes after, unless the parameters give it some.
+    an account that is there, whatever it is set for; with `overlap`, a new key leaves all others where they
+    are, and gets the options of `replaces`, the key that it comes after, unless the parameters give it some.
     """
 
     username: str

@@ -26,7 +26,7 @@ class PushSpec(Scope):
     strategy: Strategy = Strategy.RANDOM
     rules: PasswordRules = PasswordRules()
     key_algorithm: KeyAlgorithm = KeyAlgorithm.ED25519
-    parameters: dict[str, str] = {}
+    parameters: dict[str, str] = Field(default_factory=dict)
     verify: Annotated[bool, Field(strict=True)] = True
     lifetime: int | None = Field(None, strict=True, ge=1, le=LONGEST_LIFE)
     grace: int = Field(7 * 86_400, strict=True, ge=0, le=LONGEST_LIFE)

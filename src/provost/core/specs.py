@@ -21,7 +21,7 @@ class DiscoverSpec(Scope):
 
 
 class VerifySpec(Scope):
-    """A login to each account in the list, or to those with these usernames, with the secrets of one type or all."""
+    """Logins to the accounts in the list, or those with these usernames, with secrets of one type or all."""
 
     action: Literal["verify"]
     usernames: _Usernames = ()
@@ -48,7 +48,7 @@ class RotateSpec(Scope):
     strategy: Strategy = Strategy.RANDOM
     rules: PasswordRules = PasswordRules()
     key_algorithm: KeyAlgorithm = KeyAlgorithm.ED25519
-    parameters: dict[str, str] = {}
+    parameters: dict[str, str] = Field(default_factory=dict)
     privileged: Annotated[bool, Field(strict=True)] = False
 
 
@@ -68,7 +68,7 @@ class RemoveSpec(Scope):
 
     action: Literal["remove"]
     usernames: _Usernames
-    parameters: dict[str, str] = {}
+    parameters: dict[str, str] = Field(default_factory=dict)
     force: Annotated[bool, Field(strict=True)] = False
 
 

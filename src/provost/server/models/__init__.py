@@ -5,24 +5,30 @@ The secret models are registered here and not re-exported: of the services only 
 """
 
 from provost.server.models import secrets as _secrets  # noqa: F401  # Django learns of models by import
-from provost.server.models.accounts import Account
+from provost.server.models.accounts import Account, Pair, Rejection
 from provost.server.models.audit import AuditEntry, AuditHead
-from provost.server.models.inventory import Asset, HostKey, Node
+from provost.server.models.discovery import FoundAccount, OnboardingRule
+from provost.server.models.inventory import Arrival, Asset, HostKey, Node
 from provost.server.models.runs import AssetLock, IdempotencyKey, Record, Run
 from provost.server.models.tasks import Task
 from provost.server.models.users import Grant, Setup, Token, User
 
 __all__ = [
     "Account",
+    "Arrival",
     "Asset",
     "AssetLock",
     "AuditEntry",
     "AuditHead",
+    "FoundAccount",
     "Grant",
     "HostKey",
     "IdempotencyKey",
     "Node",
+    "OnboardingRule",
+    "Pair",
     "Record",
+    "Rejection",
     "Run",
     "Setup",
     "Task",

@@ -17,7 +17,8 @@ class Node(MP_Node):
 class Asset(models.Model):
     """A target system. `options` are those of its kind; `via` is the asset that it is reached through.
 
-    `version` counts changes, so that who changes an asset can say which one was seen.
+    `version` counts changes, so that who changes an asset can say which one was seen.  `discovered_at` is when
+    its accounts were last listed.
     """
 
     name = models.CharField(max_length=255, unique=True)
@@ -29,6 +30,7 @@ class Asset(models.Model):
     comment = models.TextField(blank=True)
     version = models.PositiveIntegerField(default=1)
     created = models.DateTimeField(auto_now_add=True)
+    discovered_at = models.DateTimeField(null=True, blank=True)
     nodes = models.ManyToManyField(Node, related_name="assets", blank=True)
 
     class Meta:
@@ -56,3 +58,13 @@ class HostKey(models.Model):
 
     def __str__(self) -> str:
         return self.fingerprint
+
+
+class Arrival(models.Model):
+    """That an asset was added, or came into other nodes, and templates are still to be done for it."""
+
+    asset = models.OneToOneField(Asset, models.CASCADE, primary_key=True, related_name="arrival")
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.asset} at {self.at}"

@@ -62,15 +62,16 @@ class Run(models.Model):
 class Record(models.Model):
     """The result for one (asset, username, secret type) in a run. `status` is null until it is settled.
 
-    Names are kept beside the references, so that a record outlives its asset.
+    What concerns an account as a whole has no secret type, and a discovery has one record for an asset, without
+    a username.  Names are kept beside the references, so that a record outlives its asset.
     """
 
     run = models.ForeignKey(Run, models.CASCADE, related_name="records")
     asset = models.ForeignKey(Asset, models.SET_NULL, null=True, blank=True, related_name="records")
     asset_name = models.CharField(max_length=255)
-    username = models.CharField(max_length=255)
+    username = models.CharField(max_length=255, blank=True)
     account = models.ForeignKey(Account, models.SET_NULL, null=True, blank=True, related_name="records")
-    secret_type = models.CharField(max_length=10, choices=list_choices(SecretType))
+    secret_type = models.CharField(max_length=10, choices=list_choices(SecretType), blank=True)
     decision = models.CharField(max_length=10, choices=list_choices(Decision), null=True, blank=True)  # noqa: DJ001  # as in the JSON: null is "none taken"
     status = models.CharField(max_length=12, choices=list_choices(Status), null=True, blank=True)  # noqa: DJ001  # null is "not settled"
     reason = models.CharField(max_length=50, blank=True)
@@ -91,7 +92,7 @@ class Record(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.username}@{self.asset_name}"
+        return f"{self.username}@{self.asset_name}" if self.username else self.asset_name
 
 
 class IdempotencyKey(models.Model):

@@ -4,7 +4,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 
-from provost.core.model import SecretState, SecretType, Strategy
+from provost.core.model import SecretState, SecretType, Strategy, Sync
 from provost.server.models.accounts import Account
 from provost.server.models.choices import list_choices
 from provost.server.models.runs import Run
@@ -32,7 +32,8 @@ class SecretVersion(models.Model):
 
     `key_id` is the data key that it is encrypted with.  `public_key` is an SSH key's public half, for people to
     see; what is pushed comes out of the ciphertext, which nobody can change without notice.  `run` and its
-    `epoch` tell who staged it: what an earlier holder of the run staged may be on the target already.
+    `epoch` tell who staged it: what an earlier holder of the run staged may be on the target already.  `sync`
+    is what its last check told, at `checked_at` (null: never checked), and `reason` and `message` say why.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -50,6 +51,10 @@ class SecretVersion(models.Model):
     created = models.DateTimeField()
     promoted_at = models.DateTimeField(null=True, blank=True)
     retired_at = models.DateTimeField(null=True, blank=True)
+    sync = models.CharField(max_length=12, choices=list_choices(Sync), blank=True)
+    checked_at = models.DateTimeField(null=True, blank=True)
+    reason = models.CharField(max_length=50, blank=True)
+    message = models.TextField(blank=True)
 
     class Meta:
         constraints: ClassVar = [
@@ -60,7 +65,10 @@ class SecretVersion(models.Model):
                 name="one_current_secret",
             ),
         ]
-        indexes: ClassVar = [models.Index(fields=["state", "account", "promoted_at"], name="secret_age")]
+        indexes: ClassVar = [
+            models.Index(fields=["state", "account", "promoted_at"], name="secret_age"),
+            models.Index(fields=["state", "sync", "account"], name="secret_sync"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.state} {self.secret_type} version {self.version}"

@@ -7,8 +7,9 @@ from provost.server.models.runs import Run
 
 
 class Task(models.Model):
-    """A push that the operator saved. `spec` is a PushSpec, never a secret; `schedule` is a Schedule.
+    """What the operator saved to be done. `spec` is a Spec, never a secret; `schedule` is a Schedule.
 
+    A template, `new_assets`, is also done for each asset that is added to its nodes, or moved there.
     `next_due` is null while the clock never starts it: without a schedule, or not active.  `last_run` is the
     last one that was started, or that could not be.
     """
@@ -19,6 +20,7 @@ class Task(models.Model):
     schedule = models.JSONField(null=True, blank=True)
     active = models.BooleanField(default=True)
     comment = models.TextField(blank=True)
+    new_assets = models.BooleanField(default=False)
     version = models.PositiveIntegerField(default=1)
     created = models.DateTimeField(auto_now_add=True)
     updated = models.DateTimeField(auto_now=True)
