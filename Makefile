@@ -36,7 +36,8 @@ check: $(VENV)/.dev ## format, lint, types, layers, shell
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	shellcheck scripts/packages scripts/busybox scripts/statics .ci/run src/provost/connectors/linux/*.sh
+	shellcheck scripts/packages scripts/busybox scripts/statics .ci/run
+	cat src/provost/connectors/linux/remote/*.sh | shellcheck -
 
 bench: $(VENV)/.bench ## 50 hosts beside a floor and Ansible, with ratios; lists with 100,000 accounts
 	@scripts/packages $(LAB_PACKAGES)

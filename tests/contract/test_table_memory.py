@@ -49,7 +49,7 @@ async def test_case(case: dict[str, Any]) -> None:
     if case["on_target"]:
         account = host.accounts["app"] = Account()
         account.set_secret(old)
-        account.managed = None
+        account.managed.clear()
     staged = () if case["in_list"] else (Staged(uuid4(), new, fresh=True),)
     job = Job(
         Target(1, "host-1", "memory", "10.0.0.1", 0, (Login("root", Password("root's")),)),

@@ -5,20 +5,40 @@ from importlib.metadata import EntryPoint, EntryPoints
 import pytest
 
 from provost import connectors
-from provost.connectors.memory import HOSTS, Account, Host, MemoryConnector, Options, Parameters
+from provost.connectors.memory import (
+    HOSTS,
+    Account,
+    Host,
+    MemoryConnector,
+    Options,
+    Parameters,
+    RemovalParameters,
+)
 from provost.core.connector import Change, Timeouts
-from provost.core.errors import HostKeyRefused, LoginRefused, NotFound, Refused
+from provost.core.errors import HostKeyRefused, NotFound, Refused
 from provost.core.job import HostTrust, Login, Target
 from provost.core.model import Decision, Presence, Verdict
 from provost.core.secrets import Password, SshKey
 
 
 def make_target(address: str, *, trust: HostTrust | None = None, **options: str) -> Target:
-    return Target(1, "host-1", "memory", address, 0, (Login("root"),), options, trust or HostTrust())
+    return Target(1, "host-1", "memory", address, 0, (ROOT,), options, trust or HostTrust())
 
 
-def note(_asset_id: int, _key: str) -> None:
-    """Take a host key."""
+class Noted:
+    """A witness that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.host_keys: list[tuple[int, str]] = []
+
+    def see_host_key(self, asset_id: int, key: str) -> None:
+        self.host_keys.append((asset_id, key))
+
+    def see_refusal(self, asset_id: int, username: str) -> None:
+        """There are no gateways here."""
+
+
+ROOT = Login("root")
 
 
 def test_every_shipped_kind_can_be_loaded() -> None:
@@ -31,6 +51,7 @@ def test_every_shipped_kind_can_be_loaded() -> None:
         assert connector.secret_types
         assert connector.options.model_json_schema()["type"] == "object"
         assert connector.parameters.model_json_schema()["type"] == "object"
+        assert connector.removal.model_json_schema()["type"] == "object"
 
 
 def test_each_run_gets_a_connector_of_its_own() -> None:
@@ -76,7 +97,7 @@ def test_memory_refuses_what_it_cannot_set() -> None:
         connector.check_username("")
     with pytest.raises(Refused):
         connector.check_secret(Password(""))
-    for model in (Options, Parameters):
+    for model in (Options, Parameters, RemovalParameters):
         with pytest.raises(ValueError, match="extra"):
             model(**{"shell": "/bin/sh"})  # noqa: PIE804  # not a field that the model has
 
@@ -85,11 +106,11 @@ async def test_memory_hosts_come_into_being_and_stay() -> None:
     """A host holds the accounts that its options name, and what was pushed to it, until the process ends."""
     target = make_target("test_connectors", present="app,db")
     try:
-        session = await connectors.load("memory").open(target, Timeouts(), note)
+        session = await connectors.load("memory").open(target, ROOT, Timeouts(), Noted())
         assert await session.observe(["app", "new"]) == {"app": Presence.PRESENT, "new": Presence.ABSENT}
         change = Change("new", Decision.CREATE, Password("x"), Parameters())
         assert [applied.error async for applied in session.apply([change])] == [None]
-        again = await connectors.load("memory").open(target, Timeouts(), note)
+        again = await connectors.load("memory").open(target, ROOT, Timeouts(), Noted())
         assert await again.observe(["new"]) == {"new": Presence.PRESENT}
         assert (await again.verify("new", Password("x"))).verdict is Verdict.ACCEPTED
         assert (await again.verify("new", Password("y"))).verdict is Verdict.REJECTED
@@ -101,23 +122,16 @@ async def test_memory_hosts_come_into_being_and_stay() -> None:
 async def test_memory_believes_no_other_host_key() -> None:
     """The contract's three ways: noted at first contact, refused when it changed, refused when strict."""
     connector = MemoryConnector({"a": Host(key="ssh-ed25519 NEW")})
-    noted: list[tuple[int, str]] = []
-    await connector.open(make_target("a"), Timeouts(), lambda *seen: noted.append(seen))
-    assert noted == [(1, "ssh-ed25519 NEW")]
+    noted = Noted()
+    await connector.open(make_target("a"), ROOT, Timeouts(), noted)
+    assert noted.host_keys == [(1, "ssh-ed25519 NEW")]
     for trust, code in (
         (HostTrust(pinned=("ssh-ed25519 OLD",)), "host_key_changed"),
         (HostTrust(strict=True), "host_key_unknown"),
     ):
         with pytest.raises(HostKeyRefused) as caught:
-            await connector.open(make_target("a", trust=trust), Timeouts(), note)
+            await connector.open(make_target("a", trust=trust), ROOT, Timeouts(), noted)
         assert caught.value.code == code
-
-
-async def test_memory_lets_nobody_in_without_a_login() -> None:
-    """A target without privileged accounts cannot be opened."""
-    target = Target(1, "host-1", "memory", "a", 0, ())
-    with pytest.raises(LoginRefused):
-        await MemoryConnector({}).open(target, Timeouts(), note)
 
 
 def test_memory_replaces_only_the_key_that_it_put_there() -> None:
@@ -126,3 +140,14 @@ def test_memory_replaces_only_the_key_that_it_put_there() -> None:
     for public in ("ssh-ed25519 ONE", "ssh-ed25519 TWO"):
         account.set_secret(SshKey(public, "private"))
     assert account.keys == {"ssh-ed25519 HERS", "ssh-ed25519 TWO"}
+
+
+def test_memory_keeps_what_overlaps() -> None:
+    """With overlap, the key before stays until it is withdrawn."""
+    account = Account(keys={"ssh-ed25519 HERS"})
+    account.set_secret(SshKey("ssh-ed25519 ONE", "private"))
+    account.set_secret(SshKey("ssh-ed25519 TWO", "private"), overlap=True)
+    assert account.keys == {"ssh-ed25519 HERS", "ssh-ed25519 ONE", "ssh-ed25519 TWO"}
+    account.withdraw(["ssh-ed25519 ONE"])
+    assert account.keys == {"ssh-ed25519 HERS", "ssh-ed25519 TWO"}
+    assert account.managed == {"ssh-ed25519 TWO"}

@@ -4,17 +4,38 @@ A host comes into being when it is first contacted, and lives as long as the pro
 scripted by `Host.script`, which is called at every step and may raise what a real target would.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from provost.core.connector import Applied, Change, Connector, NoteHostKey, Timeouts, Verification
-from provost.core.errors import HostKeyRefused, LoginRefused, LookupFailed, Refused, TargetError, Unreachable
+from provost.core.connector import (
+    Applied,
+    Change,
+    Connector,
+    Removal,
+    Timeouts,
+    Verification,
+    Withdrawal,
+    Witness,
+)
+from provost.core.errors import (
+    ChangeRefused,
+    HostKeyRefused,
+    LoginRefused,
+    LookupFailed,
+    Refused,
+    TargetError,
+    Unreachable,
+)
+from provost.core.facts import Facts
 from provost.core.job import Login, Target
-from provost.core.model import Decision, Presence, SecretType, Verdict
+from provost.core.keys import read_key_line
+from provost.core.model import Capability, Decision, Presence, SecretType, Verdict
 from provost.core.secrets import Password, Secret
 
 
@@ -27,8 +48,16 @@ class Step(StrEnum):
     """Before an account is looked up. `LookupFailed` is about this account, any other ends the look-up."""
     SET = "set"
     """Before a secret is set; an account that is being created is there by now, and incomplete."""
+    WITHDRAW = "withdraw"
+    """Before keys are taken away."""
+    DISABLE = "disable"
+    """Before an account is disabled."""
+    REMOVE = "remove"
+    """Before an account is removed."""
     ANSWER = "answer"
-    """After a secret was set. At both of these `Unreachable` ends all answers, another error is this one's."""
+    """After any of these four. At all of them `Unreachable` ends all answers, another error is this one's."""
+    DISCOVER = "discover"
+    """Before each account is told of, and with an empty name before the first."""
     VERIFY = "verify"
     """Before a verifying login: `LoginRefused` rejects it, another error leaves it unknown."""
 
@@ -42,27 +71,54 @@ async def behave(_step: Step, _username: str) -> None:
 
 @dataclass(slots=True)
 class Account:
-    """An account on a host: public keys are OpenSSH lines, and `managed` is the one that Provost put there."""
+    """An account on a host: public keys are OpenSSH lines, and `managed` are those that Provost put there."""
 
     password: str | None = None
     keys: set[str] = field(default_factory=set)
-    managed: str | None = None
+    managed: set[str] = field(default_factory=set)
     complete: bool = True
+    uid: int | None = None
+    groups: tuple[str, ...] = ()
+    privileges: tuple[str, ...] = ()
+    disabled: bool = False
+    last_login: datetime | None = None
 
-    def set_secret(self, secret: Secret) -> None:
-        """Set a password, or put a key in the place of the one that Provost put there before."""
+    def set_secret(self, secret: Secret, *, overlap: bool = False) -> None:
+        """Set a password, or put a key in the place of those that Provost put there before; or beside them."""
         if isinstance(secret, Password):
             self.password = secret.text
-        else:
-            self.keys -= {self.managed}
-            self.keys.add(secret.public)
-            self.managed = secret.public
+            return
+        if not overlap:
+            self.withdraw(self.managed)
+        self.keys.add(secret.public)
+        self.managed.add(secret.public)
+
+    def withdraw(self, keys: Iterable[str]) -> None:
+        """Take keys away."""
+        gone = set(keys)
+        self.keys -= gone
+        self.managed -= gone
 
     def accept(self, secret: Secret) -> bool:
         """Tell whether the account lets this secret in."""
-        if not self.complete:
+        if not self.complete or self.disabled:
             return False
         return secret.text == self.password if isinstance(secret, Password) else secret.public in self.keys
+
+    def describe(self, username: str) -> Facts:
+        """Tell what can be told of it."""
+        return Facts(
+            username=username,
+            uid=self.uid,
+            groups=self.groups,
+            system=False,
+            can_log_in=self.complete and not self.disabled and bool(self.password or self.keys),
+            locked=self.disabled or self.password is None,
+            superuser=self.uid == 0,
+            privileges=self.privileges,
+            last_login=self.last_login,
+            keys=tuple(key for line in sorted(self.keys) if (key := read_key_line(line))),
+        )
 
 
 @dataclass(slots=True)
@@ -92,14 +148,22 @@ class Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class RemovalParameters(BaseModel):
+    """Nothing of an account in memory could be kept."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
 class MemoryConnector:
     """The kind `memory`."""
 
     kind = "memory"
     default_port = 1
     secret_types = frozenset(SecretType)
+    capabilities = frozenset(Capability)
     options: type[BaseModel] = Options
     parameters: type[BaseModel] = Parameters
+    removal: type[BaseModel] = RemovalParameters
 
     def __init__(self, hosts: dict[str, Host] | None = None) -> None:
         self._hosts = HOSTS if hosts is None else hosts
@@ -114,26 +178,19 @@ class MemoryConnector:
         if isinstance(secret, Password) and not secret.text:
             raise Refused("A password cannot be empty.", code="secret_refused")
 
-    async def open(self, target: Target, timeouts: Timeouts, note_host_key: NoteHostKey) -> "MemorySession":  # noqa: ARG002  # the contract's
-        """Log in with the first privileged account that the script lets in; any secret will do.
+    async def open(self, target: Target, login: Login, timeouts: Timeouts, witness: Witness) -> "MemorySession":  # noqa: ARG002  # the contract's
+        """Log in, if the script lets the account in; any secret will do.
 
         Raises:
             Unreachable: the script says so.
-            LoginRefused: the script refused every one.
+            LoginRefused: likewise.
             HostKeyRefused: the host's key is not the pinned one, or not pinned and the trust is strict.
         """
         present = Options(**target.options).present.split(",")
         host = self._hosts.setdefault(target.address, Host({name: Account() for name in present if name}))
-        refused = LoginRefused(f"{target.asset} has no privileged account.")
-        for login in target.logins:
-            try:
-                await host.script(Step.OPEN, login.username)
-            except LoginRefused as error:
-                refused = error
-            else:
-                _check_host_key(host, target, note_host_key)
-                return MemorySession(host, target.asset, login)
-        raise refused
+        await host.script(Step.OPEN, login.username)
+        _check_host_key(host, target, witness)
+        return MemorySession(host, target.asset, login)
 
     async def close(self) -> None:
         """Do nothing: sessions share nothing."""
@@ -162,6 +219,19 @@ class MemorySession:
                 found[username] = error
         return found
 
+    async def discover(self) -> Sequence[Facts]:
+        """Tell of every account.
+
+        Raises:
+            TargetError: the script ended it.
+        """
+        await self._host.script(Step.DISCOVER, "")
+        found = []
+        for username, account in sorted(self._host.accounts.items()):
+            await self._host.script(Step.DISCOVER, username)
+            found.append(account.describe(username))
+        return found
+
     async def apply(self, changes: Sequence[Change]) -> AsyncIterator[Applied]:
         """Make the changes one after the other.
 
@@ -169,21 +239,29 @@ class MemorySession:
             Unreachable: the script broke the connection.
         """
         for change in changes:
-            error: TargetError | None = None
-            try:
-                await self._set(change)
-            except Unreachable:
-                raise
-            except TargetError as met:
-                error = met
-            yield Applied(change.username, error)
+            yield await self._answer(change.username, partial(self._set, change))
+
+    async def withdraw(self, withdrawals: Sequence[Withdrawal]) -> AsyncIterator[Applied]:
+        """Take keys away; raises as `apply` does."""
+        for withdrawal in withdrawals:
+            yield await self._answer(withdrawal.username, partial(self._withdraw, withdrawal))
+
+    async def disable(self, usernames: Sequence[str]) -> AsyncIterator[Applied]:
+        """Disable accounts; raises as `apply` does."""
+        for username in usernames:
+            yield await self._answer(username, partial(self._disable, username))
+
+    async def remove(self, removals: Sequence[Removal]) -> AsyncIterator[Applied]:
+        """Remove accounts; raises as `apply` does."""
+        for removal in removals:
+            yield await self._answer(removal.username, partial(self._remove, removal.username))
 
     async def verify(self, username: str, secret: Secret) -> Verification:
         """Compare the secret with the account's."""
         try:
             await self._host.script(Step.VERIFY, username)
         except LoginRefused as error:
-            return Verification(Verdict.REJECTED, error.code, error.message)
+            return Verification(Verdict.REJECTED, error.code, error.message, refused=True)
         except TargetError as error:
             return Verification(Verdict.UNKNOWN, error.code, error.message)
         if not isinstance(secret, Password) and secret.private is None:
@@ -195,7 +273,9 @@ class MemorySession:
         account = self._host.accounts.get(username)
         if account is not None and account.accept(secret):
             return Verification(Verdict.ACCEPTED)
-        return Verification(Verdict.REJECTED, "login_rejected", f"{self._asset} did not let {username} in.")
+        return Verification(
+            Verdict.REJECTED, "login_rejected", f"{self._asset} did not let {username} in.", refused=True
+        )
 
     async def close(self) -> None:
         """Do nothing."""
@@ -206,25 +286,58 @@ class MemorySession:
             return Presence.ABSENT
         return Presence.PRESENT if account.complete else Presence.INCOMPLETE
 
+    async def _answer(self, username: str, act: Callable[[], Awaitable[None]]) -> Applied:
+        try:
+            await act()
+            await self._host.script(Step.ANSWER, username)
+        except Unreachable:
+            raise
+        except TargetError as error:
+            return Applied(username, error)
+        return Applied(username)
+
     async def _set(self, change: Change) -> None:
         if change.decision is not Decision.ADOPT:
             self._host.accounts.setdefault(change.username, Account(complete=False))
         await self._host.script(Step.SET, change.username)
         account = self._host.accounts[change.username]
         for secret in (change.secret, *change.others):
-            account.set_secret(secret)
+            account.set_secret(secret, overlap=change.overlap)
         account.complete = True
-        await self._host.script(Step.ANSWER, change.username)
+
+    async def _withdraw(self, withdrawal: Withdrawal) -> None:
+        await self._host.script(Step.WITHDRAW, withdrawal.username)
+        if account := self._host.accounts.get(withdrawal.username):
+            account.withdraw(account.managed - {withdrawal.keep.public})
+            account.withdraw(key.public for key in withdrawal.gone)
+
+    async def _disable(self, username: str) -> None:
+        self._check_expendable(username)
+        await self._host.script(Step.DISABLE, username)
+        if account := self._host.accounts.get(username):
+            account.disabled = True
+
+    async def _remove(self, username: str) -> None:
+        self._check_expendable(username)
+        await self._host.script(Step.REMOVE, username)
+        self._host.accounts.pop(username, None)
+
+    def _check_expendable(self, username: str) -> None:
+        account = self._host.accounts.get(username)
+        if username == self.actor:
+            raise ChangeRefused(f"{username} acts on {self._asset} itself.", code="acting_account")
+        if username == "root" or (account and account.uid == 0):
+            raise ChangeRefused(f"{self._asset} cannot do without {username}.", code="protected_account")
 
 
-def _check_host_key(host: Host, target: Target, note_host_key: NoteHostKey) -> None:
+def _check_host_key(host: Host, target: Target, witness: Witness) -> None:
     if host.key is None or host.key in target.trust.pinned:
         return
     if target.trust.pinned:
         raise HostKeyRefused(f"The host key of {target.asset} has changed.")
     if target.trust.strict:
         raise HostKeyRefused(f"The host key of {target.asset} is not known.", code="host_key_unknown")
-    note_host_key(target.asset_id, host.key)
+    witness.see_host_key(target.asset_id, host.key)
 
 
 connector: type[Connector] = MemoryConnector

@@ -3,13 +3,13 @@
 import re
 
 from provost.connectors._ssh import Routes
-from provost.connectors.linux.parameters import LinuxOptions, LinuxParameters
+from provost.connectors.linux.parameters import LinuxOptions, LinuxParameters, LinuxRemoval
 from provost.connectors.linux.session import LinuxSession
 from provost.connectors.linux.shell import Shell
 from provost.core.connector import Timeouts, Witness
 from provost.core.errors import Refused
 from provost.core.job import Login, Target
-from provost.core.model import SecretType
+from provost.core.model import Capability, SecretType
 from provost.core.secrets import Password, Secret
 
 _LONGEST_USERNAME = 32  # LOGIN_NAME_MAX less one, useradd(8)
@@ -22,8 +22,10 @@ class LinuxConnector:
     kind = "linux"
     default_port = 22
     secret_types = frozenset(SecretType)
+    capabilities = frozenset(Capability)
     options = LinuxOptions
     parameters = LinuxParameters
+    removal = LinuxRemoval
 
     def __init__(self) -> None:
         self._routes = Routes()

@@ -1,8 +1,8 @@
-"""One change as the command lines and data lines that remote.sh understands."""
+"""One change as the command lines and data lines that remote/ understands."""
 
-from provost.connectors.linux.parameters import LinuxOptions, LinuxParameters
+from provost.connectors.linux.parameters import KeyStrategy, LinuxOptions, LinuxParameters
 from provost.connectors.linux.shell import Shell, quote_command
-from provost.core.connector import Change
+from provost.core.connector import Change, Withdrawal
 from provost.core.errors import ChangeRefused
 from provost.core.model import Decision
 from provost.core.secrets import Password, Secret, SshKey
@@ -32,17 +32,36 @@ def encode_change(index: int, change: Change, options: LinuxOptions, shell: Shel
         lines.append(
             quote_command("p_sudo", name_sudoers_file(change.username), _write_rule(change, parameters))
         )
-    lines += [_encode_secret(secret, parameters, options) for secret in secrets]
+    strategy = KeyStrategy.APPEND if change.overlap else parameters.key_strategy
+    lines += [_encode_secret(secret, strategy, parameters, options) for secret in secrets]
     lines.append(quote_command("p_end"))
     return b"".join(lines)
 
 
-def _encode_secret(secret: Secret, parameters: LinuxParameters, options: LinuxOptions) -> bytes:
+def encode_withdrawal(index: int, withdrawal: Withdrawal, options: LinuxOptions) -> bytes:
+    """Return the lines that take keys away, and answer with `index`."""
+    keep = _get_blob(withdrawal.keep)
+    gone = {_get_blob(key) for key in withdrawal.gone} - {keep}
+    return b"".join(
+        (
+            quote_command("p_start", str(index), withdrawal.username),
+            quote_command("p_withdraw", options.authorized_keys_file or "", keep, ",".join(sorted(gone))),
+            quote_command("p_end"),
+        )
+    )
+
+
+def _get_blob(key: SshKey) -> str:
+    return key.public.split()[1]
+
+
+def _encode_secret(
+    secret: Secret, strategy: KeyStrategy, parameters: LinuxParameters, options: LinuxOptions
+) -> bytes:
     if isinstance(secret, Password):
         return b"p_password\n" + secret.text.encode() + b"\n"
     pattern = options.authorized_keys_file or ""
-    blob = secret.public.split()[1]
-    command = quote_command("p_key", pattern, parameters.key_strategy, blob)
+    command = quote_command("p_key", pattern, strategy, _get_blob(secret))
     return command + _write_key_line(secret, parameters).encode() + b"\n"
 
 

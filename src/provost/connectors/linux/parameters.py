@@ -121,3 +121,23 @@ class LinuxParameters(BaseModel):
     key_options: _KeyOptions = Field(
         "", description='options in front of the key, as from="10.0.0.0/8" (sshd(8))'
     )
+
+
+class HomeChoice(StrEnum):
+    """What becomes of the home folder of an account that is removed."""
+
+    ARCHIVE = "archive"
+    DELETE = "delete"
+    KEEP = "keep"
+
+
+class LinuxRemoval(BaseModel):
+    """Parameters of a removal from Linux hosts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    home: HomeChoice = Field(
+        HomeChoice.ARCHIVE,
+        description="archive: pack the home folder into a file of root's, then delete it; delete; keep",
+    )
+    archive_folder: _Path = Field("/var/lib/provost/archive", description="where archives go, on the host")

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 import asyncssh
 
 from provost.connectors._ssh import Routes
-from provost.connectors.linux.changes import encode_change
+from provost.connectors.linux.changes import encode_change, encode_withdrawal
 from provost.connectors.linux.parameters import LinuxOptions
 from provost.connectors.linux.policy import Policy
 from provost.connectors.linux.shell import Shell, quote_command
-from provost.core.connector import Applied, Change, Timeouts, Verification
+from provost.core.connector import Applied, Change, Timeouts, Verification, Withdrawal
 from provost.core.errors import ChangeRefused, ChangeUnknown, LookupFailed, TargetError
 from provost.core.job import Target
 from provost.core.model import Presence, SecretType, Verdict
@@ -23,7 +23,9 @@ _REFUSALS = frozenset(
         "sudoers_d_unused", "unsafe_path",
     }
 )  # fmt: skip
-"""What remote.sh says when certainly nothing was set; of anything else that is not believed."""
+"""What the shell says when certainly nothing was set; of anything else that is not believed."""
+
+_DOUBTS = frozenset({"key_unsure", "password_unsure"})
 
 
 class LinuxSession:
@@ -83,14 +85,28 @@ class LinuxSession:
                 yield Applied(change.username, error)
             else:
                 sent.append(index)
-        for _ in sent:
+        async for applied in self._read_answers([change.username for change in changes], len(sent)):
+            yield applied
+
+    async def withdraw(self, withdrawals: Sequence[Withdrawal]) -> AsyncIterator[Applied]:
+        """Send every withdrawal at once, as `apply` does."""
+        for index, withdrawal in enumerate(withdrawals):
+            self._shell.send(encode_withdrawal(index, withdrawal, self._options))
+        async for applied in self._read_answers([one.username for one in withdrawals], len(withdrawals)):
+            yield applied
+
+    async def _read_answers(self, usernames: Sequence[str], count: int) -> AsyncIterator[Applied]:
+        """Read `count` answers, each of which names one of these by its index."""
+        for _ in range(count):
             match await self._shell.read_answer():
                 case ["answer", number, "ok"]:
-                    yield Applied(changes[int(number)].username)
+                    yield Applied(usernames[int(number)])
                 case ["answer", number, "refused", code, *rest] if code in _REFUSALS:
-                    yield Applied(changes[int(number)].username, ChangeRefused(" ".join(rest), code=code))
+                    yield Applied(usernames[int(number)], ChangeRefused(" ".join(rest), code=code))
+                case ["answer", number, "unsure", code, *rest] if code in _DOUBTS:
+                    yield Applied(usernames[int(number)], ChangeUnknown(" ".join(rest), code=code))
                 case ["answer", number, *rest]:
-                    yield Applied(changes[int(number)].username, ChangeUnknown(" ".join(rest)))
+                    yield Applied(usernames[int(number)], ChangeUnknown(" ".join(rest)))
 
     async def verify(self, username: str, secret: Secret) -> Verification:
         """Log in afresh; a failure that the host's own policy explains says nothing about the secret."""

@@ -1,4 +1,4 @@
-"""One remote shell per host: a POSIX sh as root that runs remote.sh's functions, fed and read by lines."""
+"""One remote shell per host: a POSIX sh as root that runs the functions in remote/, fed and read by lines."""
 
 import asyncio
 import re
@@ -15,18 +15,22 @@ from provost.core.job import Login
 from provost.core.model import Become
 
 # Understood alike by every login shell that sshd may hand it to: no backslash, no exclamation mark, no newline.
-# The first line is remote.sh itself, escaped for printf's %b; it goes on reading lines by itself.
+# The first line is the library itself, escaped for printf's %b; it goes on reading lines by itself.
 _LOOP = 'while IFS= read -r l; do eval "$(printf %b "$l")"; done'
 _PROMPT = re.compile("provost-prompt-[0-9a-f]{16}")
 _NOISE_LIMIT = 1 << 20
 _MESSAGE_LIMIT = 4000
+_LIBRARY = ("begin", "look", "change", "keys", "serve")
+"""The parts in remote/ that every shell needs; `load` sends others."""
 
 
 @cache
-def _encode_library() -> bytes:
-    text = files(__package__).joinpath("remote.sh").read_text()
-    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    return "\\n".join(line.replace("\\", "\\\\") for line in lines).encode() + b"\n"
+def _encode_parts(*names: str) -> str:
+    """Return parts of the library as one line for printf's %b."""
+    folder = files(__package__).joinpath("remote")
+    texts = [folder.joinpath(f"{name}.sh").read_text() for name in names]
+    lines = [line for text in texts for line in text.splitlines() if line and not line.startswith("#")]
+    return "\\n".join(line.replace("\\", "\\\\") for line in lines)
 
 
 def quote_command(*words: str) -> bytes:
@@ -44,6 +48,7 @@ class Shell:
         self._errors = b""
         self._errors_came = asyncio.Event()
         self._drain = asyncio.create_task(self._keep_errors())
+        self._loaded: set[str] = set()
         self.tools = "none"
         self.hides_secrets = False
 
@@ -131,7 +136,7 @@ class Shell:
         )
 
     async def _greet(self, login: Login) -> None:
-        self.send(_encode_library() + quote_command("p_hello", self._mark.decode()))
+        self.send(_encode_parts(*_LIBRARY).encode() + b"\n" + quote_command("p_hello", self._mark.decode()))
         words = await self.read_answer()
         if words[:1] == ["busy"]:
             raise Unreachable(
@@ -163,6 +168,16 @@ class Shell:
             self._process.stdin.write(lines)
         except OSError:  # asyncssh's, of a channel that is closed
             raise self._lost() from None
+
+    def load(self, part: str) -> None:
+        """Send a part of the library that not every session needs, once.
+
+        Raises:
+            Unreachable: as `send`.
+        """
+        if part not in self._loaded:
+            self.send(f'eval "$(printf %b {shlex.quote(_encode_parts(part))})"\n'.encode())
+            self._loaded.add(part)
 
     async def read_answer(self) -> list[str]:
         """Return the next answer's words.
