@@ -40,7 +40,7 @@ def push(
 
         by = open_here()
         from provost.cli.work import work_off
-        from provost.server.services.runs import create_push
+        from provost.server.services.runs import create_run
 
-        run = create_push(by=by, spec=spec, specified=specified, dry_run=dry_run, attended=True)
+        run = create_run(by=by, spec=spec, specified=specified, dry_run=dry_run, attended=True)
         work_off(run, as_json=as_json)

@@ -115,11 +115,15 @@ def edit(
     from provost.cli.call import call, list_given, say
     from provost.cli.secrets import make_secret_body
     from provost.cli.task_report import print_task
+    from provost.core.errors import Refused
     from provost.core.model import Strategy
     from provost.core.operations import EDIT_TASK, SHOW_TASK
+    from provost.core.push import PushSpec
     from provost.core.requests import ScheduleBody, TaskPatch
 
     before = call(SHOW_TASK, name=name)
+    if not isinstance(before.spec, PushSpec):
+        raise Refused(f"Task {name} is no push: delete it and create it anew.", code="option_refused")
     specified = read_specified(given, given.get("secret_type", before.spec.secret_type))
     changes: dict[str, Any] = {}
     if random:

@@ -12,6 +12,7 @@ from provost.core.model import SecretType, Strategy
 from provost.core.operations import SHOW_RUN
 from provost.core.push import PushSpec
 from provost.core.schedule import find_zone
+from provost.core.specs import DiscoverSpec, RemoveSpec, RotateSpec, Spec
 
 
 def print_tasks(tasks: Sequence[TaskDocument], *, as_json: bool) -> None:
@@ -42,12 +43,11 @@ def print_task(task: TaskDetailDocument, *, as_json: bool) -> None:
     spec = task.spec
     lines: list[tuple[str, object]] = [
         ("task", task.name),
-        ("accounts", list(spec.usernames)),
+        ("action", spec.action),
+        ("accounts", [] if isinstance(spec, DiscoverSpec) else list(spec.usernames)),
         ("assets", list(spec.assets)),
         ("nodes", list(spec.nodes)),
-        ("secret", _say_secret(spec)),
-        ("parameters", [f"{name}={value}" for name, value in spec.parameters.items()]),
-        ("verify", spec.verify),
+        *_say_settings(spec),
         ("concurrency", spec.concurrency),
         ("when", _say_when(task)),
         ("next times", [_show_time(task.schedule, time) for time in task.next_times]),
@@ -60,13 +60,24 @@ def print_task(task: TaskDetailDocument, *, as_json: bool) -> None:
         print_runs(task.runs, as_json=False)
 
 
+def _say_settings(spec: Spec) -> list[tuple[str, object]]:
+    lines: list[tuple[str, object]] = []
+    if isinstance(spec, PushSpec | RotateSpec):
+        lines.append(("secret", _say_secret(spec)))
+    if isinstance(spec, PushSpec | RotateSpec | RemoveSpec):
+        lines.append(("parameters", [f"{name}={value}" for name, value in spec.parameters.items()]))
+    if isinstance(spec, PushSpec):
+        lines.append(("verify", spec.verify))
+    return lines
+
+
 def _say_when(task: TaskDocument) -> str:
     if task.schedule is None:
         return "when somebody runs it"
     return task.schedule.words + ("" if task.active else " (not active)")
 
 
-def _say_secret(spec: PushSpec) -> str:
+def _say_secret(spec: PushSpec | RotateSpec) -> str:
     if spec.strategy is Strategy.SPECIFIED:
         return f"{spec.secret_type}, specified: the same for all, held in the vault"
     if spec.secret_type is SecretType.SSH_KEY:

@@ -102,6 +102,9 @@ class Environment(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="debug, info, warning or error"
     )
+    rejected_logins_per_hour: int = Field(
+        default=2, ge=1, le=1000, description="refused logins that an account may have in an hour, from 1"
+    )
     public_metrics: bool = Field(default=False, description="1 or 0: show /metrics to anybody")
     token_longest_days: int = Field(default=365, ge=1, le=3650, description="days, from 1 to 3650")
     second_factor_roles: Annotated[frozenset[Role], BeforeValidator(_split)] = Field(

@@ -1,6 +1,8 @@
 """What a discovery tells of an account that is on a target."""
 
+from collections.abc import Collection
 from datetime import date, datetime
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
@@ -43,3 +45,31 @@ class Facts(BaseModel):
     password_expires: date | None = None
     expires: date | None = None
     keys: tuple[KeyFacts, ...] | None = None
+
+
+WATCHED: Final = (
+    "uid", "groups", "home", "shell", "can_log_in", "locked", "superuser", "privileges", "expires"
+)  # fmt: skip
+"""Facts whose change somebody should know of; beside these, keys that are not Provost's own."""
+
+
+def list_changes(before: Facts, after: Facts, *, own: Collection[str] = ()) -> list[str]:
+    """Return the names of watched facts that differ; what could not be told either time does not.
+
+    `own` are the fingerprints of keys that Provost put there: they come and go.
+    """
+    changed = [
+        name
+        for name in WATCHED
+        if (old := getattr(before, name)) is not None
+        and (new := getattr(after, name)) is not None
+        and old != new
+    ]
+    if before.keys is not None and after.keys is not None:
+        sets = [
+            {(key.fingerprint, key.options) for key in keys if key.fingerprint not in own}
+            for keys in (before.keys, after.keys)
+        ]
+        if sets[0] != sets[1]:
+            changed.append("keys")
+    return changed

@@ -6,8 +6,8 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 
 from provost.core.model import Become, Decision, SecretType, Status
 from provost.core.passwords import PasswordRules
-from provost.core.push import PushSpec
 from provost.core.rights import Right, Role
+from provost.core.specs import AnySpec
 
 Text = Annotated[str, Field(max_length=2000)]
 Name = Annotated[str, Field(max_length=255)]
@@ -168,9 +168,9 @@ class SampleBody(Said):
 
 
 class PushBody(Said):
-    """A push, or with `dry_run` a look at what it would do. A `secret` of the caller's own, or a random one."""
+    """Something to be done, or with `dry_run` looked at. A `secret` of the caller's own, or a random one."""
 
-    spec: PushSpec
+    spec: AnySpec
     secret: SecretBody | None = None
     dry_run: Flag = False
 
@@ -205,13 +205,17 @@ class ScheduleBody(Said):
 
 
 class TaskBody(Said):
-    """A push to be saved. A `secret` of the caller's own, or a random one, as `spec.strategy` says."""
+    """Something to be saved. A `secret` of the caller's own, or a random one, as `spec.strategy` says.
+
+    With `new_assets`, it is also done for each asset that is added to its nodes.
+    """
 
     name: Name
-    spec: PushSpec
+    spec: AnySpec
     schedule: ScheduleBody | None = None
     active: Flag = True
     comment: Text = ""
+    new_assets: Flag = False
     secret: SecretBody | None = None
 
 
@@ -219,10 +223,11 @@ class TaskPatch(Said):
     """What is to change of a task; what is not given stays. A `schedule` of null: never by the clock."""
 
     name: Name | None = None
-    spec: PushSpec | None = None
+    spec: AnySpec | None = None
     schedule: ScheduleBody | None = None
     active: Flag | None = None
     comment: Text | None = None
+    new_assets: Flag | None = None
     secret: SecretBody | None = None
 
 

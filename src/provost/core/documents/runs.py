@@ -5,7 +5,7 @@ from uuid import UUID
 
 from provost.core.documents.base import Document
 from provost.core.model import Decision, SecretType, Status
-from provost.core.push import PushSpec
+from provost.core.specs import AnySpec
 
 
 class RunDocument(Document):
@@ -30,11 +30,15 @@ class RunDocument(Document):
 
 
 class RecordDocument(Document):
-    """The result for one account in a run; `status` is null until it is settled."""
+    """The result for one account in a run; `status` is null until it is settled.
+
+    What concerns an account as a whole has no `secret_type`; a discovery has one record for an asset, with an
+    empty `username`.
+    """
 
     asset: str
     username: str
-    secret_type: SecretType
+    secret_type: SecretType | None
     decision: Decision | None
     status: Status | None
     reason: str
@@ -68,7 +72,7 @@ class RunDetailDocument(RunDocument):
     `cancel_requested`: it was asked to stop, and ends when what has begun is finished.
     """
 
-    spec: PushSpec
+    spec: AnySpec
     cancel_requested: bool
 
 

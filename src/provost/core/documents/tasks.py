@@ -5,7 +5,7 @@ from uuid import UUID
 
 from provost.core.documents.base import Document
 from provost.core.documents.runs import RunDocument
-from provost.core.push import PushSpec
+from provost.core.specs import AnySpec
 
 
 class ScheduleDocument(Document):
@@ -20,23 +20,27 @@ class ScheduleDocument(Document):
 
 
 class TaskDocument(Document):
-    """A saved push; `latest` is how its last run went."""
+    """Something saved to be done; `latest` is how its last run went.
+
+    With `new_assets`, it is also done for each asset that is added to its nodes.
+    """
 
     name: str
-    spec: PushSpec
+    spec: AnySpec
     schedule: ScheduleDocument | None
     active: bool
     next_due: datetime | None
     last_run: UUID | None
     latest: RunDocument | None
     comment: str
+    new_assets: bool
     created: datetime
     updated: datetime
     version: int
 
 
 class TaskDetailDocument(TaskDocument):
-    """A saved push with its next five times and its last five runs."""
+    """A task with its next five times and its last five runs."""
 
     next_times: list[datetime]
     runs: list[RunDocument]

@@ -8,9 +8,9 @@ from django.utils import timezone
 from provost.core import documents as told
 from provost.core import schedule as schedules
 from provost.core.model import Decision, SecretType, Status
-from provost.core.push import PushSpec
 from provost.core.rights import Principal, Right
 from provost.core.schedule import Schedule
+from provost.core.specs import SPECS
 from provost.server.models import Record, Run, Task
 from provost.server.services import assets, nodes, runs, tasks
 from provost.server.services.pages import Page
@@ -52,7 +52,7 @@ def _tell_requester(by: Principal, run: Run, seen: Collection[UUID]) -> str:
 
 def describe_run_detail(by: Principal, run: Run) -> told.RunDetailDocument:
     """Tell of a run and what was asked for, but for assets and nodes that the caller does not see."""
-    spec = PushSpec.model_validate(run.spec)
+    spec = SPECS.validate_python(run.spec)
     if not by.reach(Right.VIEW).everywhere:
         seen_assets = set(assets.limited(by).filter(name__in=spec.assets).values_list("name", flat=True))
         seen_nodes = set(nodes.limited(by).filter(full_path__in=spec.nodes).values_list("full_path", flat=True))
@@ -72,7 +72,7 @@ def describe_record(record: Record) -> told.RecordDocument:
     return told.RecordDocument(
         asset=record.asset_name,
         username=record.username,
-        secret_type=SecretType(record.secret_type),
+        secret_type=SecretType(record.secret_type) if record.secret_type else None,
         decision=Decision(record.decision) if record.decision else None,
         status=Status(record.status) if record.status else None,
         reason=record.reason,
@@ -105,7 +105,7 @@ def _describe_task(task: Task, latest: told.RunDocument | None) -> told.TaskDocu
     schedule = Schedule.model_validate(task.schedule) if task.schedule else None
     return told.TaskDocument(
         name=task.name,
-        spec=PushSpec.model_validate(task.spec),
+        spec=SPECS.validate_python(task.spec),
         schedule=told.ScheduleDocument(**schedule.model_dump(), words=schedules.describe(schedule))
         if schedule
         else None,
@@ -114,6 +114,7 @@ def _describe_task(task: Task, latest: told.RunDocument | None) -> told.TaskDocu
         last_run=task.last_run_id,
         latest=latest,
         comment=task.comment,
+        new_assets=task.new_assets,
         created=task.created,
         updated=task.updated,
         version=task.version,

@@ -5,6 +5,7 @@ from provost.core.model import Strategy
 from provost.core.push import PushSpec
 from provost.core.requests import SecretBody
 from provost.core.secrets import Password, Secret
+from provost.core.specs import RotateSpec, Spec
 from provost.vault.keys import read_key
 
 
@@ -36,17 +37,21 @@ def require_secret(body: SecretBody) -> Secret:
     return secret
 
 
-def match_strategy(spec: PushSpec, secret: Secret | None) -> PushSpec:
+def match_strategy(spec: Spec, secret: Secret | None) -> Spec:
     """Return the spec with the strategy that a secret of the caller's own asks for.
 
     Raises:
         Refused: `secret_needed`, the strategy is `specified` and there is no secret; or `secret_type_refused`,
-            it is of another type.
+            it is of another type, or none is needed.
     """
+    if not isinstance(spec, PushSpec | RotateSpec):
+        if secret is not None:
+            raise Refused(f"To {spec.action}, no secret is needed.", code="secret_type_refused")
+        return spec
     if secret is not None:
         if secret.secret_type is not spec.secret_type:
             raise Refused(
-                f"The secret is a {secret.secret_type}, and the push sets a {spec.secret_type}.",
+                f"The secret is a {secret.secret_type}, and what is set is a {spec.secret_type}.",
                 code="secret_type_refused",
             )
         return spec.model_copy(update={"strategy": Strategy.SPECIFIED})

@@ -25,7 +25,7 @@ def list_runs(by: Principal, query: RunQuery) -> PageDocument[RunDocument]:
 
 
 def push(by: Principal, body: PushBody, key: str | None = None) -> RunDetailDocument:
-    """Begin a push, or with `dry_run` a look at what it would do. A server works it off.
+    """Begin a push or another action, or with `dry_run` a look at what it would do. A server works it off.
 
     With an idempotency key, the same request again is answered with the same run.
     """
@@ -34,7 +34,7 @@ def push(by: Principal, body: PushBody, key: str | None = None) -> RunDetailDocu
         key=key,
         asked=body.model_dump_json(exclude={"secret"}),
         secret=read_secret(body.secret),
-        begin=lambda secret: runs.create_push(
+        begin=lambda secret: runs.create_run(
             by=by,
             spec=match_strategy(body.spec, secret),
             specified=secret,

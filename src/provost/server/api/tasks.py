@@ -11,7 +11,6 @@ from provost.core.documents import (
     TaskDocument,
     TimesDocument,
 )
-from provost.core.model import Strategy
 from provost.core.requests import ScheduleBody, TaskBody, TaskPatch, TaskQuery, list_given
 from provost.core.rights import Principal
 from provost.core.schedule import Schedule
@@ -36,6 +35,7 @@ def create_task(by: Principal, body: TaskBody) -> TaskDetailDocument:
         schedule=_read_schedule(body.schedule),
         active=body.active,
         comment=body.comment,
+        new_assets=body.new_assets,
     )
     return describe_task_detail(by, tasks.create_task(by=by, fields=fields, specified=secret))
 
@@ -58,7 +58,7 @@ def edit_task(by: Principal, name: str, body: TaskPatch, version: int | None = N
         given["schedule"] = _read_schedule(body.schedule)
     fields = replace(before, **given)
     if secret is not None:
-        fields = replace(fields, spec=fields.spec.model_copy(update={"strategy": Strategy.SPECIFIED}))
+        fields = replace(fields, spec=match_strategy(fields.spec, secret))
     task = tasks.edit_task(by=by, name=name, fields=fields, specified=secret, version=version)
     return describe_task_detail(by, task)
 

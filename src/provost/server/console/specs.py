@@ -1,4 +1,4 @@
-"""What a push was asked for, in words; a secret is never part of it."""
+"""What was asked for, in words; a secret is never part of it."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -8,19 +8,22 @@ from django.utils.translation import ngettext
 
 from provost.core.model import SecretType, Strategy
 from provost.core.push import PushSpec
+from provost.core.specs import DiscoverSpec, RemoveSpec, RotateSpec, Spec
 
 _SHOWN: Final = 20
 
 
-def describe_spec(spec: PushSpec) -> list[tuple[str, str]]:
+def describe_spec(spec: Spec) -> list[tuple[str, str]]:
     """Return what was asked for, as names and texts."""
+    usernames = () if isinstance(spec, DiscoverSpec) else spec.usernames
+    parameters = spec.parameters if isinstance(spec, PushSpec | RotateSpec | RemoveSpec) else {}
     rows = [
-        (_("Accounts"), join(spec.usernames)),
+        (_("Accounts"), join(usernames)),
         (_("Assets"), join(spec.assets)),
         (_("Nodes, with all below them"), join(spec.nodes)),
-        (_("Secret"), _describe_secret(spec)),
-        (_("Parameters"), join([f"{name} = {text}" for name, text in sorted(spec.parameters.items())])),
-        (_("Login afterwards"), _("tried for each account") if spec.verify else _("not tried")),
+        (_("Secret"), _describe_secret(spec) if isinstance(spec, PushSpec | RotateSpec) else ""),
+        (_("Parameters"), join([f"{name} = {text}" for name, text in sorted(parameters.items())])),
+        (_("Login afterwards"), _describe_proof(spec)),
         (
             _("Limits"),
             _("%(hosts)s assets at once, %(connect)s s to connect, %(command)s s for a command")
@@ -45,7 +48,13 @@ def join(names: Sequence[str], shown: int = _SHOWN) -> str:
     return text
 
 
-def _describe_secret(spec: PushSpec) -> str:
+def _describe_proof(spec: Spec) -> str:
+    if not isinstance(spec, PushSpec):
+        return ""
+    return _("tried for each account") if spec.verify else _("not tried")
+
+
+def _describe_secret(spec: PushSpec | RotateSpec) -> str:
     if spec.strategy is Strategy.SPECIFIED:
         if spec.secret_type is SecretType.PASSWORD:
             return _("a password that was given, the same for every account")

@@ -10,8 +10,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from provost.core.documents import RunDetailDocument, TaskDetailDocument
-from provost.core.errors import UsageError, VaultError
+from provost.core.errors import Refused, UsageError, VaultError
 from provost.core.model import Strategy
+from provost.core.push import PushSpec
 from provost.core.requests import PushBody, TaskBody, TaskPatch, TaskQuery
 from provost.server.api import tasks
 from provost.server.console import push, schedules
@@ -48,13 +49,16 @@ def edit_task(request: Visit, name: str) -> HttpResponse:
     model: type[Any] = TaskBody if saves else PushBody
     form = make_form(model, request, start=_describe_start(task))
     preview: RunDetailDocument | None = None
-    held = task.spec.strategy is Strategy.SPECIFIED
+    if not isinstance(task.spec, PushSpec):
+        raise Refused(_("This task is no push."), code="option_refused")
+    spec = task.spec
+    held = spec.strategy is Strategy.SPECIFIED
     if request.method == "POST":
         try:
             with form.telling():
                 if saves:
                     schedule = schedules.read_schedule(request.POST)
-                    body: TaskBody = read_body(form, base=task.spec, schedule=schedule)
+                    body: TaskBody = read_body(form, base=spec, schedule=schedule)
                     version = read_version(request) or 0
                     changed = tasks.edit_task(request.visitor, name, _make_patch(body), version)
                     messages.success(request, _("The task is saved."))

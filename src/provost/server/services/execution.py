@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Final, ParamSpec, TypeVar
@@ -21,24 +21,28 @@ from provost.core.model import FINE, SecretType, Status
 from provost.core.push import PushSpec
 from provost.core.rights import Face, make_local
 from provost.core.secrets import Secret
-from provost.engine import Event, HostKeySeen, Limits, Settled
+from provost.core.specs import RotateSpec, Spec
+from provost.engine import Event, HostKeySeen, Limits, RefusalSeen, SecretProven, Settled
 from provost.server.models import Record, Run
 from provost.server.models.runs import RunState
 from provost.server.services import context, held
 from provost.server.services.assets import pin_host_keys
 from provost.server.services.clerk import Clerk, open_clerk
 from provost.server.services.expansion import read_parameters
+from provost.server.services.guard import note_refusals
 from provost.server.services.leases import Lease, fence, renew, take
 from provost.server.services.locks import LEASE, acquire_locks, release_locks
 from provost.server.services.recording import (
     leave_open,
     leave_unbegun,
+    read_type,
     record_outcomes,
     settle_interrupted_records,
     settle_unbegun,
 )
 from provost.server.services.runs import read_spec, request_cancel, settle_interrupted, tell_end
-from provost.server.services.staging import make_trial_jobs, stage_jobs
+from provost.server.services.secrets import promote
+from provost.server.services.staging import Usernames, make_trial_jobs, stage_jobs
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +119,7 @@ async def execute(*, run: Run, control: Control, observe: Observer, lease: Lease
 class _Order:
     """What a run is to do."""
 
-    spec: PushSpec
+    spec: Spec
     specified: Secret | None
     parameters: dict[str, BaseModel]
     dry_run: bool
@@ -139,7 +143,7 @@ def _read_order(lease: Lease) -> _Order:
 
 
 def _start_engine(
-    spec: PushSpec, kinds: dict[str, BaseModel], jobs: AsyncGenerator[Job, None], control: Control
+    spec: Spec, kinds: dict[str, BaseModel], jobs: AsyncGenerator[Job, None], control: Control
 ) -> AsyncGenerator[Event, None]:
     limits = Limits(
         concurrency=spec.concurrency,
@@ -175,6 +179,17 @@ def _finish(lease: Lease, *, begun: Collection[int], control: Control, why: tupl
         request_cancel(by=make_local("provost", face=Face.SERVER), run=run)
 
 
+_Recorded = HostKeySeen | RefusalSeen | SecretProven | Settled
+"""Events that are written down."""
+
+
+def _is_slow(spec: Spec) -> bool:
+    """Tell whether the secrets of a run take long to make."""
+    if not isinstance(spec, PushSpec | RotateSpec):
+        return False
+    return spec.secret_type is SecretType.SSH_KEY and spec.key_algorithm in _SLOW_KEYS
+
+
 class _Work:
     """One run on its way: a feeder that stages, the engine, a recorder, and a heartbeat."""
 
@@ -187,12 +202,11 @@ class _Work:
         self._control = control
         self._begun = begun
         """The assets whose jobs the engine has been given: something may have been set there."""
-        self._unrecorded: asyncio.Queue[HostKeySeen | Settled] = asyncio.Queue()
+        self._unrecorded: asyncio.Queue[_Recorded] = asyncio.Queue()
         self._over = asyncio.Event()
         self._lost: LeaseLost | None = None
         self._renewed = asyncio.get_running_loop().time()
-        slow = self._spec.secret_type is SecretType.SSH_KEY and self._spec.key_algorithm in _SLOW_KEYS
-        self._staged_at_once = _STAGED_AT_ONCE // 10 if slow else _STAGED_AT_ONCE
+        self._staged_at_once = _STAGED_AT_ONCE // 10 if _is_slow(self._spec) else _STAGED_AT_ONCE
 
     async def run(self, observe: Observer) -> None:
         recorder = asyncio.create_task(self._record())
@@ -201,7 +215,7 @@ class _Work:
             events = _start_engine(self._spec, self._order.parameters, self._feed(), self._control)
             async with aclosing(events):
                 async for event in events:
-                    if isinstance(event, HostKeySeen | Settled):
+                    if isinstance(event, _Recorded):
                         self._unrecorded.put_nowait(event)
                     with suppress(OSError):  # nobody may be watching any more: no reason to stop
                         observe(event)
@@ -263,11 +277,10 @@ class _Work:
         """Lock the assets and stage for them; return the jobs, and the assets that another run works on."""
         with fence(lease=self._lease) as run:
             locked = set(asset_ids) if run.dry_run else acquire_locks(run_id=run.id, asset_ids=asset_ids)
-        usernames: dict[int, list[str]] = {}
-        for asset_id, username in Record.objects.filter(
-            run_id=self._run_id, status=None, asset_id__in=locked
-        ).values_list("asset_id", "username"):
-            usernames.setdefault(asset_id, []).append(username)
+        usernames: dict[int, list[tuple[str, SecretType | None]]] = {}
+        for record in Record.objects.filter(run_id=self._run_id, status=None, asset_id__in=locked):
+            if record.asset_id is not None:
+                usernames.setdefault(record.asset_id, []).append((record.username, read_type(record)))
         try:
             jobs = self._make_jobs(usernames)
         except VaultError as error:
@@ -276,7 +289,7 @@ class _Work:
             jobs = self._make_jobs_singly(usernames)
         return jobs, [asset_id for asset_id in asset_ids if asset_id not in locked]
 
-    def _make_jobs(self, usernames: Mapping[int, Sequence[str]]) -> list[Job]:
+    def _make_jobs(self, usernames: Usernames) -> list[Job]:
         order = self._order
         if order.dry_run:
             return make_trial_jobs(spec=order.spec, parameters=order.parameters, usernames=usernames)
@@ -288,7 +301,7 @@ class _Work:
             usernames=usernames,
         )
 
-    def _make_jobs_singly(self, usernames: Mapping[int, Sequence[str]]) -> list[Job]:
+    def _make_jobs_singly(self, usernames: Usernames) -> list[Job]:
         """Stage asset by asset, so that a secret that does not decrypt fails its own asset alone."""
         jobs = []
         for asset_id, names in usernames.items():
@@ -302,10 +315,11 @@ class _Work:
         """Settle the records of assets that no job is made for."""
         open_records = Record.objects.filter(run_id=self._run_id, status=None, asset_id__in=asset_ids)
         outcomes = [
-            Outcome(asset_id, username, Status.FAILED, reason=reason, message=message)
-            for asset_id, username in open_records.values_list("asset_id", "username")
+            Outcome(one.asset_id, one.username, Status.FAILED, read_type(one), reason=reason, message=message)
+            for one in open_records
+            if one.asset_id is not None
         ]
-        record_outcomes(lease=self._lease, secret_type=self._spec.secret_type, outcomes=outcomes)
+        record_outcomes(lease=self._lease, outcomes=outcomes)
         release_locks(run_id=self._run_id, asset_ids=asset_ids)
 
     async def _record(self) -> None:
@@ -317,7 +331,7 @@ class _Work:
             if events and not self._lost:
                 await self._insist(events)
 
-    async def _insist(self, events: Sequence[HostKeySeen | Settled]) -> None:
+    async def _insist(self, events: Sequence[_Recorded]) -> None:
         """Write events down; a database that does not answer is asked again, and then the run is stopped."""
         for pause in (*_WRITE_PAUSES, None):
             try:
@@ -332,20 +346,27 @@ class _Work:
             else:
                 return
 
-    def _write(self, events: Sequence[HostKeySeen | Settled]) -> None:
+    def _write(self, events: Sequence[_Recorded]) -> None:
         keys = [(event.asset_id, event.key) for event in events if isinstance(event, HostKeySeen)]
+        refusals = [(event.asset_id, event.username) for event in events if isinstance(event, RefusalSeen)]
+        proven = [event.staged for event in events if isinstance(event, SecretProven)]
         settled = [event for event in events if isinstance(event, Settled)]
         if keys:
             pin_host_keys(keys=keys)
+        if refusals:
+            note_refusals(refusals=refusals)
+        if proven and not self._order.dry_run:
+            with fence(lease=self._lease):
+                promote(version_ids=proven)
         if settled:
             outcomes = [outcome for event in settled for outcome in event.outcomes]
             if self._control.handing_over:
                 left = [
                     one for one in outcomes if one.status is Status.CANCELLED or one.reason == "interrupted"
                 ]
-                leave_open(lease=self._lease, secret_type=self._spec.secret_type, outcomes=left)
+                leave_open(lease=self._lease, outcomes=left)
                 outcomes = [one for one in outcomes if one not in left]
-            record_outcomes(lease=self._lease, secret_type=self._spec.secret_type, outcomes=outcomes)
+            record_outcomes(lease=self._lease, outcomes=outcomes)
             release_locks(run_id=self._run_id, asset_ids=[event.asset_id for event in settled])
 
     async def _beat(self) -> None:

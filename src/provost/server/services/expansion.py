@@ -1,7 +1,7 @@
 """From what an operator asked for to the assets and accounts that it means; bad input is refused here."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,10 +9,11 @@ from django.db.models import Count, Exists, OuterRef
 from pydantic import BaseModel, ValidationError
 
 from provost.core.errors import Refused
-from provost.core.model import Strategy
+from provost.core.model import Action, Capability, Strategy
 from provost.core.push import PushSpec
 from provost.core.rights import Principal, Right
 from provost.core.secrets import Secret
+from provost.core.specs import DisableSpec, DiscoverSpec, RemoveSpec, RotateSpec, Spec
 from provost.server.models import Account, Asset
 from provost.server.services.assets import find_assets
 from provost.server.services.checks import check_secret, load_connector
@@ -20,6 +21,7 @@ from provost.server.services.chunks import split
 from provost.server.services.nodes import find_nodes, list_asset_ids
 from provost.server.services.reach import check_assets, check_node
 from provost.server.services.secrets import select_usable
+from provost.server.services.selection import Item, Places, select_items
 
 _MOST: Final = 200_000
 """Records that one run may have: all of them are written down at once."""
@@ -27,35 +29,52 @@ _MOST: Final = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """The assets that a push means, each once and by name, and its parameters for each of their kinds."""
+    """What something is to be done to, by assets, each once, and its parameters for each of their kinds."""
 
-    assets: tuple[Asset, ...]
+    items: tuple[Item, ...]
     parameters: dict[str, BaseModel]
 
 
-def expand(*, by: Principal, spec: PushSpec, specified: Secret | None) -> Expansion:
-    """Find the assets, and check everything that can be checked before a target is contacted.
+def expand(*, by: Principal, spec: Spec, specified: Secret | None, places: Places | None = None) -> Expansion:
+    """Find the assets and accounts, and check everything that can be checked before a target is contacted.
+
+    With `places`, it is about these accounts, wherever the spec says that it is.
 
     Raises:
         NotFound: an asset or a node that is not there.
-        Refused: a username, secret, rule or parameter that cannot be used.
-        Forbidden: the caller may not push to one of the assets.
+        Refused: a username, secret, rule or parameter that cannot be used, or an account that this may not be
+            done to.
+        Forbidden: the caller may not work on one of the assets, or not with force.
     """
-    assets = _find_targets(by, spec)
+    if places is None:
+        assets = _find_targets(by, spec)
+    else:
+        assets = _read_assets({asset_id for asset_id, _ in places})
+        check_assets(by, Right.OPERATE, assets, what=f"{spec.action} accounts there")
     if not assets:
         raise Refused(f"There are no assets in {', '.join(spec.nodes)} yet.", code="no_assets")
-    if (wanted := len(assets) * len(set(spec.usernames))) > _MOST:
-        raise Refused(
-            f"That would be {wanted} accounts, and one push has {_MOST} at most. Push to fewer at a time.",
-            code="push_too_large",
-        )
+    if isinstance(spec, PushSpec):
+        _check_number(len(assets) * len(set(spec.usernames)))
+    if isinstance(spec, DisableSpec | RemoveSpec) and spec.force:
+        check_assets(by, Right.ADMINISTER, assets, what=f"{spec.action} accounts that Provost did not create")
     kinds = sorted({asset.kind for asset in assets})
     _check(spec, specified, kinds)
-    return Expansion(assets, read_parameters(spec, kinds))
+    parameters = read_parameters(spec, kinds)
+    items = tuple(select_items(spec=spec, assets=assets, places=places))
+    _check_number(len(items))
+    return Expansion(items, parameters)
 
 
-def check_later(*, by: Principal, spec: PushSpec, specified: Secret | None) -> None:
-    """Check what can be checked of a push that is to begin later; its nodes may be empty as yet.
+def _check_number(wanted: int) -> None:
+    if wanted > _MOST:
+        raise Refused(
+            f"That would be {wanted} accounts, and one run has {_MOST} at most. Take fewer at a time.",
+            code="push_too_large",
+        )
+
+
+def check_later(*, by: Principal, spec: Spec, specified: Secret | None) -> None:
+    """Check what can be checked of what is to begin later; its nodes may be empty as yet.
 
     Raises:
         NotFound: as `expand`.
@@ -68,30 +87,42 @@ def check_later(*, by: Principal, spec: PushSpec, specified: Secret | None) -> N
         read_parameters(spec, kinds)
 
 
-def _check(spec: PushSpec, specified: Secret | None, kinds: Sequence[str]) -> None:
-    if not spec.usernames:
+_NEEDED: Final = {
+    Action.DISCOVER: Capability.DISCOVER,
+    Action.DISABLE: Capability.DISABLE,
+    Action.REMOVE: Capability.REMOVE,
+}
+
+
+def _check(spec: Spec, specified: Secret | None, kinds: Sequence[str]) -> None:
+    usernames = () if isinstance(spec, DiscoverSpec) else spec.usernames
+    if isinstance(spec, PushSpec) and not usernames:
         raise Refused("Name at least one account to push.", code="no_accounts")
-    if spec.strategy is Strategy.RANDOM:
+    if isinstance(spec, PushSpec | RotateSpec) and spec.strategy is Strategy.RANDOM:
         spec.rules.check()
+    secret_type = None if isinstance(spec, DiscoverSpec | DisableSpec | RemoveSpec) else spec.secret_type
+    needed = _NEEDED.get(Action(spec.action))
     for kind in kinds:
         connector = load_connector(kind)
-        if spec.secret_type not in connector.secret_types:
-            raise Refused(f"Assets of kind {kind} take no {spec.secret_type}.", code="secret_type_refused")
-        for username in spec.usernames:
+        if needed is not None and needed not in connector.capabilities:
+            raise Refused(f"Assets of kind {kind} have no way to {spec.action}.", code="action_unsupported")
+        if secret_type is not None and secret_type not in connector.secret_types:
+            raise Refused(f"Assets of kind {kind} take no {secret_type}.", code="secret_type_refused")
+        for username in usernames:
             connector.check_username(username)
         if specified is not None:
             check_secret(specified, kind)
 
 
-def _find_targets(by: Principal, spec: PushSpec) -> tuple[Asset, ...]:
-    by.require(Right.OPERATE, what="push")
+def _find_targets(by: Principal, spec: Spec) -> tuple[Asset, ...]:
+    by.require(Right.OPERATE, what=str(spec.action))
     if not spec.assets and not spec.nodes:
-        raise Refused("Name at least one asset or node to push to.", code="no_assets")
-    found = [
-        asset
-        for chunk in split(_find_ids(by, spec.assets, spec.nodes))
-        for asset in Asset.objects.filter(id__in=chunk)
-    ]
+        raise Refused(f"Name at least one asset or node to {spec.action} on.", code="no_assets")
+    return _read_assets(_find_ids(by, spec.assets, spec.nodes))
+
+
+def _read_assets(asset_ids: Iterable[int]) -> tuple[Asset, ...]:
+    found = [asset for chunk in split(asset_ids) for asset in Asset.objects.filter(id__in=chunk)]
     return tuple(sorted(found, key=lambda asset: asset.name))
 
 
@@ -100,8 +131,8 @@ def _find_ids(by: Principal, assets: Sequence[str], nodes: Sequence[str]) -> lis
     named = find_assets(by=by, names=assets)
     folders = find_nodes(by=by, paths=nodes)
     for node in folders:
-        check_node(by, Right.OPERATE, node, what=f"push to {node}")
-    check_assets(by, Right.OPERATE, named, what="push to all of these assets")
+        check_node(by, Right.OPERATE, node, what=f"work on {node}")
+    check_assets(by, Right.OPERATE, named, what="work on all of these assets")
     return sorted({asset.id for asset in named} | list_asset_ids(nodes=folders))
 
 
@@ -126,16 +157,23 @@ def count_targets(*, by: Principal, assets: Sequence[str], nodes: Sequence[str])
     return kinds, skipped
 
 
-def read_parameters(spec: PushSpec, kinds: Sequence[str]) -> dict[str, BaseModel]:
-    """Return the parameters as each kind's own model. One named KIND.NAME is of that kind alone.
+def read_parameters(spec: Spec, kinds: Sequence[str]) -> dict[str, BaseModel]:
+    """Return the parameters as each kind's own model, of a push or of a removal.
+
+    One named KIND.NAME is of that kind alone.
 
     Raises:
         Refused: a parameter that no kind knows, or a value that one cannot use.
     """
-    models = {kind: load_connector(kind).parameters for kind in kinds}
+    ends = isinstance(spec, RemoveSpec)
+    models = {
+        kind: connector.removal if ends else connector.parameters
+        for kind, connector in ((kind, load_connector(kind)) for kind in kinds)
+    }
+    given = spec.parameters if isinstance(spec, PushSpec | RotateSpec | RemoveSpec) else {}
     known = {name for model in models.values() for name in model.model_fields}
     known |= {f"{kind}.{name}" for kind, model in models.items() for name in model.model_fields}
-    if unknown := sorted(spec.parameters.keys() - known):
+    if unknown := sorted(given.keys() - known):
         raise Refused(
             f"No kind among the assets knows the parameter {unknown[0]!r}. "
             f"{', '.join(kinds)}: {', '.join(sorted(name for name in known if '.' not in name)) or 'none'}.",
@@ -143,7 +181,7 @@ def read_parameters(spec: PushSpec, kinds: Sequence[str]) -> dict[str, BaseModel
         )
     try:
         return {
-            kind: model.model_validate(_choose_parameters(spec, kind, model)) for kind, model in models.items()
+            kind: model.model_validate(_choose_parameters(given, kind, model)) for kind, model in models.items()
         }
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
@@ -153,11 +191,7 @@ def read_parameters(spec: PushSpec, kinds: Sequence[str]) -> dict[str, BaseModel
         ) from None
 
 
-def _choose_parameters(spec: PushSpec, kind: str, model: type[BaseModel]) -> dict[str, str]:
-    shared = {name: value for name, value in spec.parameters.items() if name in model.model_fields}
-    own = {
-        name.removeprefix(f"{kind}."): value
-        for name, value in spec.parameters.items()
-        if name.startswith(f"{kind}.")
-    }
+def _choose_parameters(given: Mapping[str, str], kind: str, model: type[BaseModel]) -> dict[str, str]:
+    shared = {name: value for name, value in given.items() if name in model.model_fields}
+    own = {name.removeprefix(f"{kind}."): value for name, value in given.items() if name.startswith(f"{kind}.")}
     return shared | own

@@ -11,16 +11,17 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from provost.core.job import Outcome
-from provost.core.model import Decision, SecretType, Status
+from provost.core.model import Action, SecretType, Status
 from provost.server.models import Account, Record, Run
-from provost.server.services import secrets
+from provost.server.services import after, secrets
 from provost.server.services.chunks import split
 from provost.server.services.leases import Lease, fence
 from provost.server.services.metrics import RECORDS_SETTLED
 
 _NOT_DONE: Final = frozenset({Status.FAILED, Status.SKIPPED, Status.CANCELLED})
 _NOTHING_SET: Final = _NOT_DONE | {Status.UNCHANGED}
-_DONE: Final = frozenset({Status.SUCCEEDED, Status.UNVERIFIED})
+_LOOKING: Final = frozenset({Action.DISCOVER, Action.VERIFY})
+_STAGING: Final = frozenset({Action.PUSH, Action.ROTATE})
 _BEFORE: Final = (
     "Whoever held this run before may have set a secret: it is kept, and the next push of this account finds "
     "out which one is in force."
@@ -29,8 +30,11 @@ _BEFORE: Final = (
 _Place = tuple[int, str]
 """An asset's id, and a username there."""
 
+_Told = dict[tuple[int, str, SecretType | None], Outcome]
+"""Outcomes by asset id, username and type of secret."""
 
-def record_outcomes(*, lease: Lease, secret_type: SecretType, outcomes: Sequence[Outcome]) -> None:
+
+def record_outcomes(*, lease: Lease, outcomes: Sequence[Outcome]) -> None:
     """Settle the records, promote what is in force, and delete what was staged for nothing.
 
     What is uncertain keeps its pending secret.  So does what an earlier run left uncertain, or an earlier
@@ -41,35 +45,44 @@ def record_outcomes(*, lease: Lease, secret_type: SecretType, outcomes: Sequence
     """
     for chunk in split(outcomes):
         with fence(lease=lease) as run:
-            told = {(outcome.asset_id, outcome.username): outcome for outcome in chunk}
-            accounts = {} if run.dry_run else _settle_accounts(run, secret_type, told)
+            told = {(one.asset_id, one.username, one.secret_type): one for one in chunk}
+            accounts = {} if run.dry_run else _settle_accounts(run, told)
             _fill_records(run, told, accounts)
 
 
-def _settle_accounts(run: Run, secret_type: SecretType, told: dict[_Place, Outcome]) -> dict[_Place, UUID]:
+def _settle_accounts(run: Run, told: _Told) -> dict[_Place, UUID]:
     """Do to secrets and the list what was told, and return the accounts that there still are.
 
     In `told`, what an earlier holder of the run may have done becomes uncertain.
     """
-    accounts = _find_accounts(told)
-    made = [
-        accounts[place]
-        for place, outcome in told.items()
-        if place in accounts
-        and outcome.status in _DONE
-        and outcome.decision in {Decision.CREATE, Decision.RESTORE}
-    ]
-    Account.objects.filter(id__in=made).update(created_by_provost=True)
-    untouched = [place for place, outcome in told.items() if outcome.status in _NOTHING_SET]
-    _discard(run, secret_type, [accounts[place] for place in untouched if place in accounts])
+    accounts = _find_accounts({(outcome.asset_id, outcome.username) for outcome in told.values()})
+    if run.action in _STAGING:
+        _settle_staged(run, told, accounts)
     secrets.promote(version_ids=[outcome.settled for outcome in told.values() if outcome.settled])
-    open_before = _find_open_before(run, secret_type, accounts.values())
-    for place, outcome in told.items():
-        if accounts.get(place) in open_before and outcome.status in _NOT_DONE:
-            message = f"{outcome.message} {_BEFORE}".strip()
-            told[place] = replace(outcome, status=Status.UNCERTAIN, message=message)
+    after.follow(run=run, outcomes=told.values(), accounts=accounts)
     left = set(Account.objects.filter(id__in=accounts.values()).values_list("id", flat=True))
     return {place: account_id for place, account_id in accounts.items() if account_id in left}
+
+
+def _settle_staged(run: Run, told: _Told, accounts: Mapping[_Place, UUID]) -> None:
+    """Delete what was staged and certainly not set; what an earlier holder may have set is uncertain."""
+    for secret_type, places in _group(told.values(), _NOTHING_SET).items():
+        _discard(run, secret_type, [accounts[place] for place in places if place in accounts])
+    for secret_type, places in _group(told.values(), _NOT_DONE).items():
+        ids = {accounts[place]: place for place in places if place in accounts}
+        for account_id in _find_open_before(run, secret_type, ids):
+            key = (*ids[account_id], secret_type)
+            message = f"{told[key].message} {_BEFORE}".strip()
+            told[key] = replace(told[key], status=Status.UNCERTAIN, message=message)
+
+
+def _group(outcomes: Iterable[Outcome], statuses: Collection[Status]) -> dict[SecretType, list[_Place]]:
+    """Return the accounts that ended with one of the statuses, by type of secret."""
+    places = defaultdict(list)
+    for outcome in outcomes:
+        if outcome.status in statuses and outcome.secret_type is not None:
+            places[outcome.secret_type].append((outcome.asset_id, outcome.username))
+    return places
 
 
 def _find_accounts(places: Collection[_Place]) -> dict[_Place, UUID]:
@@ -92,19 +105,21 @@ def _find_open_before(run: Run, secret_type: SecretType, account_ids: Iterable[U
     )
 
 
-def _fill_records(run: Run, told: dict[_Place, Outcome], accounts: dict[_Place, UUID]) -> None:
+def _fill_records(run: Run, told: _Told, accounts: Mapping[_Place, UUID]) -> None:
     now = timezone.now()
     rows = Record.objects.filter(
         run=run,
-        asset_id__in={asset_id for asset_id, _ in told},
-        username__in={username for _, username in told},
+        asset_id__in={asset_id for asset_id, _, _ in told},
+        username__in={username for _, username, _ in told},
         status=None,
     )
     records = []
+    statuses: Counter[Status] = Counter()
     for record in rows:
         place = (record.asset_id or 0, record.username)
-        if (outcome := told.get(place)) is None:
+        if (outcome := told.get((*place, read_type(record)))) is None:
             continue
+        statuses[outcome.status] += 1
         record.account_id = accounts.get(place)
         record.decision = outcome.decision
         record.status = outcome.status
@@ -118,10 +133,15 @@ def _fill_records(run: Run, told: dict[_Place, Outcome], accounts: dict[_Place, 
         records,
         ["account", "decision", "status", "reason", "message", "seconds", "actor", "settled_at"],
     )
-    _count(Counter(Status(told[record.asset_id, record.username].status) for record in records))  # type: ignore[index]  # as above
+    _count(statuses)
 
 
-def leave_open(*, lease: Lease, secret_type: SecretType, outcomes: Sequence[Outcome]) -> None:
+def read_type(record: Record) -> SecretType | None:
+    """Return the type of secret that a record is about; None: the account as a whole."""
+    return SecretType(record.secret_type) if record.secret_type else None
+
+
+def leave_open(*, lease: Lease, outcomes: Sequence[Outcome]) -> None:
     """Delete what was staged for accounts that the run's next holder begins with anew.
 
     What may have been set is kept.
@@ -132,9 +152,8 @@ def leave_open(*, lease: Lease, secret_type: SecretType, outcomes: Sequence[Outc
     for chunk in split(outcomes):
         with fence(lease=lease) as run:
             if not run.dry_run:
-                untouched = [one for one in chunk if one.status in _NOTHING_SET]
-                places = {(outcome.asset_id, outcome.username) for outcome in untouched}
-                _discard(run, secret_type, _find_accounts(places).values())
+                for secret_type, places in _group(chunk, _NOTHING_SET).items():
+                    _discard(run, secret_type, _find_accounts(set(places)).values())
 
 
 def leave_unbegun(*, run: Run, begun: Collection[int]) -> None:
@@ -143,8 +162,9 @@ def leave_unbegun(*, run: Run, begun: Collection[int]) -> None:
     `begun` are the ids of the other assets.
     """
     for secret_type, records in _list_unbegun(run, begun).items():
-        for chunk in split(records):
-            _discard(run, secret_type, _find_accounts(_list_places(chunk)).values())
+        if secret_type is not None:
+            for chunk in split(records):
+                _discard(run, secret_type, _find_accounts(_list_places(chunk)).values())
 
 
 def settle_unbegun(*, run: Run, begun: Collection[int] = ()) -> None:
@@ -159,11 +179,11 @@ def settle_unbegun(*, run: Run, begun: Collection[int] = ()) -> None:
             _cancel_chunk(run, secret_type, chunk)
 
 
-def _list_unbegun(run: Run, begun: Collection[int]) -> dict[SecretType, list[Record]]:
-    by_type: dict[SecretType, list[Record]] = defaultdict(list)
+def _list_unbegun(run: Run, begun: Collection[int]) -> dict[SecretType | None, list[Record]]:
+    by_type: dict[SecretType | None, list[Record]] = defaultdict(list)
     for record in Record.objects.filter(run=run, status=None).exclude(asset=None):
         if record.asset_id not in begun:
-            by_type[SecretType(record.secret_type)].append(record)
+            by_type[read_type(record)].append(record)
     return by_type
 
 
@@ -171,9 +191,9 @@ def _list_places(records: Iterable[Record]) -> set[_Place]:
     return {(record.asset_id, record.username) for record in records if record.asset_id is not None}
 
 
-def _cancel_chunk(run: Run, secret_type: SecretType, records: Sequence[Record]) -> None:
+def _cancel_chunk(run: Run, secret_type: SecretType | None, records: Sequence[Record]) -> None:
     open_before: set[_Place] = set()
-    if not run.dry_run:
+    if secret_type is not None and not run.dry_run:
         accounts = _find_accounts(_list_places(records))
         _discard(run, secret_type, accounts.values())
         staged = _find_open_before(run, secret_type, accounts.values())
@@ -191,8 +211,8 @@ def _cancel_chunk(run: Run, secret_type: SecretType, records: Sequence[Record]) 
 def settle_interrupted_records(*, run: Run) -> None:
     """Settle as uncertain what a run has begun and has no outcome of. Its secrets stay pending."""
     left = Record.objects.filter(run=run, status=None)
-    if run.dry_run:
-        _close(left, Status.CANCELLED, "interrupted", "Provost was interrupted; a dry run changes nothing.")
+    if run.dry_run or run.action in _LOOKING:
+        _close(left, Status.CANCELLED, "interrupted", "Provost was interrupted; this run changes nothing.")
     else:
         _close_interrupted(left)
 
@@ -203,7 +223,7 @@ def _close_interrupted(records: QuerySet[Record]) -> None:
         Status.UNCERTAIN,
         "interrupted",
         "Provost was interrupted in the middle of this. Any secret staged for the account is kept; "
-        "the next push of it finds out which one is in force.",
+        "the next push or verification of it finds out which one is in force.",
     )
 
 

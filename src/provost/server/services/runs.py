@@ -18,16 +18,18 @@ from provost.core.model import SETTLED_WELL, Strategy
 from provost.core.push import PushSpec
 from provost.core.rights import Face, Principal, Right, make_local
 from provost.core.secrets import Secret
+from provost.core.specs import SPECS, RotateSpec, Spec
 from provost.server.models import Asset, Record, Run, Task
 from provost.server.models.runs import RunState
 from provost.server.services import audit, held
 from provost.server.services.assets import find_asset
-from provost.server.services.expansion import Expansion, expand
+from provost.server.services.expansion import expand
 from provost.server.services.leases import is_held
 from provost.server.services.locks import is_gone, name_owner
 from provost.server.services.pages import EVERYTHING, Page, Place, cut, read_all
 from provost.server.services.reach import check_assets, limit
 from provost.server.services.recording import settle_interrupted_records, settle_unbegun
+from provost.server.services.selection import Places
 
 _UUID_DIGITS: Final = 32
 _UNTAKEN: Final = timedelta(minutes=10)
@@ -57,28 +59,29 @@ class RecordFilter:
     search: str | None = None
 
 
-def create_push(  # noqa: PLR0913  # what one push is made of
+def create_run(  # noqa: PLR0913  # what a run is made of
     *,
     by: Principal,
-    spec: PushSpec,
-    specified: Secret | None,
+    spec: Spec,
+    specified: Secret | None = None,
     task: Task | None = None,
     attended: bool = True,
     dry_run: bool = False,
+    places: Places | None = None,
 ) -> Run:
-    """Write down a push: the run, with a record for every account that it means. Nothing is contacted.
+    """Write down a run, with a record for every account that it means. Nothing is contacted.
 
     The caller works an `attended` run off; any server takes the others.  For a dry run the specified secret is
-    checked and not held.
+    checked and not held.  With `places`, it is about these accounts, wherever the spec says that it is.
 
     Raises:
         UsageError: what was asked for cannot be done, or not by the caller.
         VaultError: the specified secret could not be stored.
     """
-    expansion = expand(by=by, spec=spec, specified=specified)
+    expansion = expand(by=by, spec=spec, specified=specified, places=places)
     with transaction.atomic():
         run = Run.objects.create(
-            action="push",
+            action=spec.action,
             spec=spec.model_dump(mode="json"),
             task=task,
             dry_run=dry_run,
@@ -86,7 +89,19 @@ def create_push(  # noqa: PLR0913  # what one push is made of
             requested_by=by.name,
             owner=name_owner() if attended else "",
         )
-        Record.objects.bulk_create(_draft_records(run, expansion, spec), batch_size=1000)
+        Record.objects.bulk_create(
+            (
+                Record(
+                    run=run,
+                    asset=item.asset,
+                    asset_name=item.asset.name,
+                    username=item.username,
+                    secret_type=item.secret_type or "",
+                )
+                for item in expansion.items
+            ),
+            batch_size=1000,
+        )
         if specified is not None and not dry_run:
             held.hold_specified(run_id=run.id, secret=specified)
         told = {"task": task.name if task else None, "dry_run": dry_run, "records": run.records.count()}
@@ -94,24 +109,19 @@ def create_push(  # noqa: PLR0913  # what one push is made of
     return run
 
 
+_TOLD: Final = ("usernames", "assets", "nodes", "secret_type", "strategy", "force", "privileged")
+
+
 def _audit(by: Principal, action: str, run: Run, **details: object) -> None:
-    asked = {name: run.spec.get(name) for name in ("usernames", "assets", "nodes", "secret_type", "strategy")}
+    asked = {name: run.spec.get(name) for name in _TOLD if name in run.spec}
     details = {"action": run.action, **asked, **details}
     audit.write(by=by, action=action, subject=f"run {run.id}", details=details)
-
-
-def _draft_records(run: Run, expansion: Expansion, spec: PushSpec) -> Iterator[Record]:
-    for asset in expansion.assets:
-        for username in dict.fromkeys(spec.usernames):
-            yield Record(
-                run=run, asset=asset, asset_name=asset.name, username=username, secret_type=spec.secret_type
-            )
 
 
 def create_retry(*, by: Principal, run: Run, attended: bool = True) -> Run:
     """Write down another run for all records of `run` that did not end well, with the same settings.
 
-    `attended` is as for `create_push`.
+    `attended` is as for `create_run`.
 
     Raises:
         Refused: there is nothing to do again.
@@ -135,7 +145,7 @@ def create_retry(*, by: Principal, run: Run, attended: bool = True) -> Run:
     again = run.records.exclude(status__in=SETTLED_WELL).exclude(asset=None)
     if not again.exists():
         raise Refused(f"Every record of run {run.id} ended well: there is nothing to retry.", code="no_retry")
-    if specified is None and spec.strategy is Strategy.SPECIFIED:
+    if specified is None and isinstance(spec, PushSpec | RotateSpec) and spec.strategy is Strategy.SPECIFIED:
         raise Refused(
             f"Provost no longer holds the secret of run {run.id}: retry its latest retry, or push anew.",
             code="secret_not_held",
@@ -333,10 +343,10 @@ def _is_abandoned(run: Run) -> bool:
     return not is_held(run=run)
 
 
-def read_spec(*, run: Run) -> tuple[PushSpec, Secret | None]:
+def read_spec(*, run: Run) -> tuple[Spec, Secret | None]:
     """Return what a run was asked for, with the specified secret if there is one.
 
     Raises:
         VaultError: the secret does not decrypt.
     """
-    return PushSpec.model_validate(run.spec), held.read_specified(run_id=run.id)
+    return SPECS.validate_python(run.spec), held.read_specified(run_id=run.id)

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from django.db import transaction
@@ -14,7 +15,7 @@ from django.db.models import Count, Max, Q, QuerySet
 from django.utils import timezone
 
 from provost.core.errors import NotFound, Refused, VaultError
-from provost.core.model import SecretState, SecretType, Strategy
+from provost.core.model import SecretState, SecretType, Strategy, Sync, Verdict
 from provost.core.rights import Reach
 from provost.core.secrets import Secret, SshKey
 from provost.server.models import Account
@@ -40,7 +41,8 @@ class PendingVersion:
 class Version:
     """What is known of a stored secret without decrypting it.
 
-    `public_key` is an SSH key's public half; with `public_only`, Provost holds no private half.
+    `public_key` is an SSH key's public half; with `public_only`, Provost holds no private half.  `sync` is what
+    its last check told, at `checked_at`; None: it was never checked.
     """
 
     id: UUID
@@ -55,6 +57,21 @@ class Version:
     created: datetime
     promoted_at: datetime | None
     retired_at: datetime | None
+    sync: Sync | None
+    checked_at: datetime | None
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What a login told of an account's current secret, or that nothing could be told, and why."""
+
+    account_id: UUID
+    secret_type: SecretType
+    verdict: Verdict
+    reason: str = ""
+    message: str = ""
 
 
 def read_current(*, account_ids: Iterable[UUID]) -> dict[UUID, dict[SecretType, Secret]]:
@@ -165,6 +182,48 @@ def promote(*, version_ids: Iterable[UUID]) -> None:
             )
 
 
+_SYNC: Final = {
+    Verdict.ACCEPTED: Sync.IN_SYNC,
+    Verdict.REJECTED: Sync.OUT_OF_SYNC,
+    Verdict.UNKNOWN: Sync.UNKNOWN,
+}
+
+
+def note_checks(*, checks: Sequence[Check]) -> list[UUID]:
+    """Write down what checks of current secrets told; return the accounts that are newly out of sync."""
+    told = {(check.account_id, check.secret_type): check for check in checks}
+    fallen = []
+    now = timezone.now()
+    with transaction.atomic():
+        for chunk in split(told):
+            rows = SecretVersion.objects.filter(
+                account_id__in={account_id for account_id, _ in chunk}, state=SecretState.CURRENT
+            ).defer("ciphertext")
+            changed = []
+            for row in rows:
+                if (check := told.get((row.account_id, SecretType(row.secret_type)))) is None:
+                    continue
+                if check.verdict is Verdict.REJECTED and row.sync != Sync.OUT_OF_SYNC:
+                    fallen.append(row.account_id)
+                row.sync, row.checked_at = _SYNC[check.verdict], now
+                row.reason, row.message = check.reason, check.message
+                changed.append(row)
+            SecretVersion.objects.bulk_update(changed, ["sync", "checked_at", "reason", "message"])
+    return fallen
+
+
+def find_refused(*, account_ids: Iterable[UUID]) -> set[tuple[UUID, SecretType]]:
+    """Return the secrets that their targets have refused in the last hour: looking again tells nothing new."""
+    since = timezone.now() - timedelta(hours=1)
+    return {
+        (account_id, SecretType(secret_type))
+        for chunk in split(account_ids)
+        for account_id, secret_type in SecretVersion.objects.filter(
+            account_id__in=chunk, state=SecretState.CURRENT, sync=Sync.OUT_OF_SYNC, checked_at__gt=since
+        ).values_list("account_id", "secret_type")
+    }
+
+
 def discard(*, run_id: UUID, epoch: int, account_ids: Iterable[UUID], secret_type: SecretType) -> None:
     """Delete what a run's holder staged for accounts; then the accounts not in the list that hold nothing.
 
@@ -217,6 +276,24 @@ def retire_current(*, account_id: UUID) -> None:
     SecretVersion.objects.filter(account_id=account_id, state=SecretState.CURRENT).update(
         state=SecretState.RETIRED, retired_at=timezone.now()
     )
+
+
+def retire_all(*, account_ids: Iterable[UUID]) -> None:
+    """Retire every current and pending secret of accounts that are gone from their targets."""
+    now = timezone.now()
+    for chunk in split(account_ids):
+        SecretVersion.objects.filter(
+            account_id__in=chunk, state__in=[SecretState.CURRENT, SecretState.PENDING]
+        ).update(state=SecretState.RETIRED, retired_at=now)
+
+
+def list_own_keys(*, asset_id: int) -> dict[str, set[str]]:
+    """Return the public keys (OpenSSH lines) that Provost holds or held of an asset, by username."""
+    found = defaultdict(set)
+    rows = SecretVersion.objects.filter(account__asset_id=asset_id, secret_type=SecretType.SSH_KEY)
+    for username, key in rows.values_list("account__username", "public_key"):
+        found[username].add(key)
+    return dict(found)
 
 
 def reveal(*, account_id: UUID, secret_type: SecretType, version: int | None = None) -> Secret:
@@ -374,4 +451,8 @@ def _describe(row: SecretVersion) -> Version:
         created=row.created,
         promoted_at=row.promoted_at,
         retired_at=row.retired_at,
+        sync=Sync(row.sync) if row.sync else None,
+        checked_at=row.checked_at,
+        reason=row.reason,
+        message=row.message,
     )

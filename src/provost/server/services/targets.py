@@ -1,6 +1,7 @@
 """Assets as connectors need them: how they are reached, and with which logins."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from uuid import UUID
 
 from django.conf import settings
@@ -13,6 +14,7 @@ from provost.server.models import Account, Asset, HostKey
 from provost.server.models.inventory import HostKeyState
 from provost.server.services import secrets
 from provost.server.services.chunks import split
+from provost.server.services.guard import count_tries
 
 
 def build_targets(*, asset_ids: Iterable[int]) -> dict[int, Target]:
@@ -46,7 +48,10 @@ def _build_chunk(asset_ids: list[int]) -> dict[int, Target]:
         .order_by("priority", "username")
     ):
         accounts[account.asset_id].append(account)
-    held = secrets.read_current(account_ids=[one.id for found in accounts.values() for one in found])
+    ids = [one.id for found in accounts.values() for one in found]
+    held = secrets.read_current(account_ids=ids)
+    left = {one: secrets.read_pending(account_ids=ids, secret_type=one) for one in SecretType}
+    tries = count_tries(account_ids=ids)
 
     def build(asset: Asset, *, as_gateway: bool) -> Target:
         if as_gateway and asset.id in built:
@@ -59,7 +64,7 @@ def _build_chunk(asset_ids: list[int]) -> dict[int, Target]:
             kind=asset.kind,
             address=asset.address,
             port=asset.port,
-            logins=_build_logins(chosen, accounts[asset.id], held),
+            logins=_build_logins(chosen, accounts[asset.id], held, left, tries),
             options=asset.options,
             trust=HostTrust(
                 pinned=tuple(pinned[asset.id]),
@@ -86,10 +91,20 @@ def _read_routes(asset_ids: list[int]) -> dict[int, Asset]:
     return assets
 
 
+_Pending = Mapping[SecretType, Mapping[UUID, list[secrets.PendingVersion]]]
+
+
 def _build_logins(
-    chosen: list[Account], accounts: list[Account], held: dict[UUID, dict[SecretType, Secret]]
+    chosen: list[Account],
+    accounts: list[Account],
+    held: Mapping[UUID, dict[SecretType, Secret]],
+    left: _Pending,
+    tries: Mapping[UUID, int],
 ) -> tuple[Login, ...]:
-    """Return a login for each account that Provost holds a secret of."""
+    """Return a login for each account that Provost holds a secret of, and further ones with what is pending.
+
+    A rotation of the account's own secret may have been cut off: then the pending one may be in force.
+    """
     passwords = {one.id: _pick_password(held.get(one.id, {})) for one in accounts}
     root_password = next((passwords[one.id] for one in accounts if one.username == "root"), None)
     logins = []
@@ -100,16 +115,35 @@ def _build_logins(
         if usable or password:
             become = Become(account.become)
             asked = {Become.NONE: None, Become.SUDO: password, Become.SU: root_password}
-            logins.append(
-                Login(
-                    account.username,
-                    password=password,
-                    key=usable,
-                    become=become,
-                    become_password=asked[become],
-                )
+            login = Login(
+                account.username,
+                password=password,
+                key=usable,
+                become=become,
+                become_password=asked[become],
+                tries=tries[account.id],
             )
+            logins += [login, *_vary(login, account, accounts, left)]
     return tuple(logins)
+
+
+def _vary(login: Login, account: Account, accounts: list[Account], left: _Pending) -> Iterator[Login]:
+    """Yield the login with each pending secret of the account in the place of the current one."""
+    for version in left[SecretType.SSH_KEY].get(account.id, []):
+        if isinstance(version.secret, SshKey) and version.secret.private:
+            yield replace(login, key=version.secret, password=None, staged=(version.id,))
+    for version in left[SecretType.PASSWORD].get(account.id, []):
+        if isinstance(version.secret, Password):
+            asked = version.secret if login.become is Become.SUDO else login.become_password
+            # Alone: a key that gets in would prove nothing of the password.
+            yield replace(login, key=None, password=version.secret, become_password=asked, staged=(version.id,))
+            if login.key and login.become is Become.SUDO:
+                yield replace(login, become_password=version.secret)
+    if login.become is Become.SU:
+        root = next((one for one in accounts if one.username == "root"), None)
+        for version in left[SecretType.PASSWORD].get(root.id, []) if root else []:
+            if isinstance(version.secret, Password):
+                yield replace(login, become_password=version.secret)
 
 
 def _pick_password(held: dict[SecretType, Secret]) -> Password | None:

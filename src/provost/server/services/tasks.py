@@ -12,11 +12,12 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from provost.core.errors import Conflict, Forbidden, ProvostError, Refused
-from provost.core.model import Strategy
+from provost.core.model import Action, SecretType, Strategy
 from provost.core.push import PushSpec
 from provost.core.rights import Face, Principal, Right, make_local
 from provost.core.schedule import Schedule, check, find_opening, next_time
 from provost.core.secrets import Secret
+from provost.core.specs import SPECS, RotateSpec, Spec
 from provost.server.models import Asset, Node, Run, Task
 from provost.server.models.runs import RunState
 from provost.server.services import audit, held
@@ -25,7 +26,7 @@ from provost.server.services.expansion import check_later
 from provost.server.services.names import check_name, check_version, describe_missing
 from provost.server.services.pages import EVERYTHING, Page, Place, cut
 from provost.server.services.reach import limit, within
-from provost.server.services.runs import ALIVE, create_push, settle_interrupted
+from provost.server.services.runs import ALIVE, create_run, settle_interrupted
 
 logger = logging.getLogger(__name__)
 
@@ -39,13 +40,14 @@ _LONGEST_NAME: Final = 255
 
 @dataclass(frozen=True, slots=True)
 class TaskFields:
-    """What an operator says of a task, besides its specified secret."""
+    """What an operator says of a task, besides its specified secret; `new_assets`: it is a template, too."""
 
     name: str
-    spec: PushSpec
+    spec: Spec
     schedule: Schedule | None = None
     active: bool = True
     comment: str = ""
+    new_assets: bool = False
 
 
 def create_task(*, by: Principal, fields: TaskFields, specified: Secret | None) -> Task:
@@ -100,6 +102,7 @@ def _tell(fields: TaskFields) -> dict[str, Any]:
         "schedule": fields.schedule.model_dump(mode="json") if fields.schedule else None,
         "active": fields.active,
         "comment": fields.comment,
+        "new_assets": fields.new_assets,
     }
 
 
@@ -115,11 +118,11 @@ def _save(by: Principal, task: Task, fields: TaskFields, specified: Secret | Non
     check_name("a task", fields.name)
     if Task.objects.filter(name=fields.name).exclude(id=task.id).exists():
         raise Conflict(f"There is a task {fields.name} already.", code="task_exists")
-    is_specified = fields.spec.strategy is Strategy.SPECIFIED
-    secret = (specified or held.read_for_task(task_id=task.id)) if is_specified else None
-    if is_specified and (secret is None or secret.secret_type is not fields.spec.secret_type):
+    wanted = _find_specified_type(fields.spec)
+    secret = (specified or held.read_for_task(task_id=task.id)) if wanted else None
+    if wanted and (secret is None or secret.secret_type is not wanted):
         raise Refused(
-            f"The task holds no {fields.spec.secret_type} of yours to push: give one, or let it be random.",
+            f"The task holds no {wanted} of yours to set: give one, or let it be random.",
             code="secret_type_refused",
         )
     check_later(by=by, spec=fields.spec, specified=secret)
@@ -134,22 +137,31 @@ def _save(by: Principal, task: Task, fields: TaskFields, specified: Secret | Non
     task.schedule = schedule
     task.active = fields.active
     task.comment = fields.comment
+    task.new_assets = fields.new_assets
     task.save()
-    if specified is not None and is_specified:
+    if specified is not None and wanted:
         held.hold_for_task(task_id=task.id, secret=specified)
-    elif not is_specified:
+    elif not wanted:
         held.drop_for_task(task_id=task.id)
     return task
+
+
+def _find_specified_type(spec: Spec) -> SecretType | None:
+    """Return the type of the operator's own secret that a task needs, if it needs one."""
+    if isinstance(spec, PushSpec | RotateSpec) and spec.strategy is Strategy.SPECIFIED:
+        return spec.secret_type
+    return None
 
 
 def read_fields(*, task: Task) -> TaskFields:
     """Return what the operator said of a task."""
     return TaskFields(
         name=task.name,
-        spec=PushSpec.model_validate(task.spec),
+        spec=SPECS.validate_python(task.spec),
         schedule=Schedule.model_validate(task.schedule) if task.schedule else None,
         active=task.active,
         comment=task.comment,
+        new_assets=task.new_assets,
     )
 
 
@@ -252,8 +264,8 @@ def start(*, by: Principal, name: str, attended: bool = True) -> Run:
 
 def _start(by: Principal, task: Task, *, attended: bool) -> Run:
     specified = held.read_for_task(task_id=task.id)
-    spec = PushSpec.model_validate(task.spec)
-    task.last_run = create_push(by=by, spec=spec, specified=specified, task=task, attended=attended)
+    spec = SPECS.validate_python(task.spec)
+    task.last_run = create_run(by=by, spec=spec, specified=specified, task=task, attended=attended)
     task.save(update_fields=["last_run"])
     return task.last_run
 
@@ -343,7 +355,7 @@ def _name_clock(task: Task) -> str:
 
 def _skip(task: Task, reason: str, message: str) -> Run:
     return Run.objects.create(
-        action="push",
+        action=task.spec.get("action", Action.PUSH),
         state=RunState.SKIPPED,
         spec=task.spec,
         task=task,

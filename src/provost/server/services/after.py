@@ -1,0 +1,94 @@
+"""What follows from the outcomes of a run for its accounts, besides their staged secrets."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Final
+from uuid import UUID
+
+from django.utils import timezone
+
+from provost.core.job import Outcome
+from provost.core.model import FINE, Action, Decision, Status
+from provost.core.push import PushSpec
+from provost.core.specs import SPECS
+from provost.server.models import Account, Run
+from provost.server.services import discoveries, lifetimes, secrets
+
+_DONE: Final = frozenset({Status.SUCCEEDED, Status.UNVERIFIED})
+
+_Accounts = Mapping[tuple[int, str], UUID]
+
+
+def follow(*, run: Run, outcomes: Collection[Outcome], accounts: _Accounts) -> None:
+    """Write down what outcomes tell of accounts: given by asset id and username, those that have a row."""
+    _note_checks(outcomes, accounts)
+    _FOLLOWING.get(Action(run.action), _ignore)(run, outcomes, accounts)
+
+
+def _note_checks(outcomes: Iterable[Outcome], accounts: _Accounts) -> None:
+    checks = [
+        secrets.Check(accounts[place], one.secret_type, one.verdict, one.reason, one.message)
+        for one in outcomes
+        if one.secret_type and one.verdict and (place := (one.asset_id, one.username)) in accounts
+    ]
+    if checks:
+        secrets.note_checks(checks=checks)
+
+
+def _ignore(_run: Run, _outcomes: Collection[Outcome], _accounts: _Accounts) -> None:
+    """Nothing more follows."""
+
+
+def _follow_push(run: Run, outcomes: Collection[Outcome], accounts: _Accounts) -> None:
+    made = [
+        accounts[place]
+        for one in outcomes
+        if one.status in _DONE
+        and one.decision in {Decision.CREATE, Decision.RESTORE}
+        and (place := (one.asset_id, one.username)) in accounts
+    ]
+    Account.objects.filter(id__in=made).update(created_by_provost=True, disabled_at=None)
+    spec = SPECS.validate_python(run.spec)
+    if isinstance(spec, PushSpec) and spec.lifetime is not None:
+        lifetimes.begin(
+            account_ids=[
+                accounts[place]
+                for one in outcomes
+                if (one.status in _DONE or one.settled) and (place := (one.asset_id, one.username)) in accounts
+            ],
+            lifetime=spec.lifetime,
+            grace=spec.grace,
+        )
+
+
+def _follow_discovery(_run: Run, outcomes: Collection[Outcome], _accounts: _Accounts) -> None:
+    for one in outcomes:
+        if one.status is Status.SUCCEEDED:
+            discoveries.record_found(asset_id=one.asset_id, found=one.found)
+
+
+def _follow_disabling(_run: Run, outcomes: Collection[Outcome], accounts: _Accounts) -> None:
+    lifetimes.note_disabled(account_ids=_list_fine(outcomes, accounts))
+
+
+def _follow_removal(_run: Run, outcomes: Collection[Outcome], accounts: _Accounts) -> None:
+    now = timezone.now()
+    gone = _list_fine(outcomes, accounts)
+    secrets.retire_all(account_ids=gone)
+    lifetimes.end(account_ids=gone)
+    Account.objects.filter(id__in=gone).update(listed_at=None)
+    discoveries.note_removed(
+        places=[(one.asset_id, one.username) for one in outcomes if one.status in FINE], now=now
+    )
+
+
+def _list_fine(outcomes: Iterable[Outcome], accounts: _Accounts) -> list[UUID]:
+    places = [(one.asset_id, one.username) for one in outcomes if one.status in FINE]
+    return [accounts[place] for place in places if place in accounts]
+
+
+_FOLLOWING: Final[Mapping[Action, Callable[[Run, Collection[Outcome], _Accounts], None]]] = {
+    Action.PUSH: _follow_push,
+    Action.DISCOVER: _follow_discovery,
+    Action.DISABLE: _follow_disabling,
+    Action.REMOVE: _follow_removal,
+}
