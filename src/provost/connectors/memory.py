@@ -161,6 +161,7 @@ class MemoryConnector:
     default_port = 1
     secret_types = frozenset(SecretType)
     capabilities = frozenset(Capability)
+    protected = frozenset({"root"})
     options: type[BaseModel] = Options
     parameters: type[BaseModel] = Parameters
     removal: type[BaseModel] = RemovalParameters
