@@ -11,11 +11,17 @@ import typer
 from provost import __version__
 from provost.cli import account, asset, audit, imports, key, kind, lab, node, run, task, token, user
 from provost.cli.check import check
+from provost.cli.disable import disable
+from provost.cli.discover import discover
 from provost.cli.init import init
 from provost.cli.output import print_json
 from provost.cli.push import push
+from provost.cli.reconcile import reconcile
+from provost.cli.remove import remove
+from provost.cli.rotate import rotate
 from provost.cli.serve import serve
 from provost.cli.server import Server, choose
+from provost.cli.verify import verify
 from provost.cli.who import whoami
 from provost.core.errors import ProvostError, UsageError
 from provost.core.inert import make_inert
@@ -34,6 +40,12 @@ app.add_typer(asset.app, name="asset")
 app.add_typer(account.app, name="account")
 app.command("import")(imports.import_)
 app.command()(push)
+app.command()(discover)
+app.command()(verify)
+app.command()(rotate)
+app.command()(reconcile)
+app.command()(disable)
+app.command()(remove)
 app.add_typer(task.app, name="task")
 app.add_typer(run.app, name="run")
 app.add_typer(kind.app, name="kind")

@@ -5,14 +5,19 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, get_args
 
 import typer
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from provost.core.passwords import PasswordRules
     from provost.core.push import PushSpec
     from provost.core.secrets import Secret
+    from provost.core.specs import RotateSpec
+
+S = TypeVar("S", bound="BaseModel")
 
 _NEW: Final = "The new secret"
 _RULES: Final = "Random passwords"
@@ -94,6 +99,23 @@ def take_options(command: Callable[..., None]) -> Callable[..., None]:
     return _take(command, [_make_parameter(field.name, field.type, field.default) for field in _FIELDS])
 
 
+def take_rotation_options(command: Callable[..., None]) -> Callable[..., None]:
+    """As `take_options`, with the options of a rotation: of all accounts in the list, and always proven."""
+    usual = {"accounts": None, "secret_type": "password"}
+    parameters = [
+        _make_parameter(
+            field.name,
+            Annotated[list[str] | None, typer.Option("--account", help="A username (repeat for more).")]
+            if field.name == "accounts"
+            else field.type,
+            usual.get(field.name, field.default),
+        )
+        for field in _FIELDS
+        if field.name != "verify"
+    ]
+    return _take(command, parameters)
+
+
 def take_given_options(command: Callable[..., None]) -> Callable[..., None]:
     """As `take_options`, with none of them needed: `given` gets those that were given."""
     parameters = []
@@ -158,32 +180,56 @@ def read_specified(given: Given, secret_type: str) -> "Secret | None":
 
 
 def build_spec(given: Given, *, specified: bool, base: "PushSpec | None" = None) -> "PushSpec":
-    """Return what the options ask for, where they say nothing as in `base`.
+    """Return the push that the options ask for, where they say nothing as in `base`.
 
     Assets and nodes are one answer to "where": with either given, both are replaced.
 
     Raises:
         Refused: an option cannot be used.
     """
-    from pydantic import ValidationError
-
-    from provost.cli.pairs import split_pairs
-    from provost.core.errors import Refused
-    from provost.core.model import Strategy
     from provost.core.passwords import PasswordRules
     from provost.core.push import PushSpec
 
     values: dict[str, Any] = base.model_dump() if base else {}
-    values |= {field: given[name] for name, field in _SAME.items() if name in given}
+    values |= _read_options(given, base.rules if base else PasswordRules(), specified=specified)
+    return _validate(PushSpec, values)
+
+
+def build_rotation(given: Given, *, specified: bool, privileged: bool) -> "RotateSpec":
+    """Return the rotation that the options ask for.
+
+    Raises:
+        Refused: an option cannot be used.
+    """
+    from provost.core.passwords import PasswordRules
+    from provost.core.specs import RotateSpec
+
+    values = _read_options(given, PasswordRules(), specified=specified)
+    return _validate(RotateSpec, values | {"action": "rotate", "privileged": privileged})
+
+
+def _read_options(given: Given, rules: "PasswordRules", *, specified: bool) -> dict[str, Any]:
+    from provost.cli.pairs import split_pairs
+    from provost.core.model import Strategy
+
+    values = {field: given[name] for name, field in _SAME.items() if name in given}
     if "assets" in given or "nodes" in given:
         values |= {"assets": given.get("assets", ()), "nodes": given.get("nodes", ())}
     if "params" in given:
         values["parameters"] = split_pairs(given["params"])
     if specified:
         values["strategy"] = Strategy.SPECIFIED
-    values["rules"] = _change_rules(base.rules if base else PasswordRules(), given)
+    values["rules"] = _change_rules(rules, given)
+    return values
+
+
+def _validate(model: type[S], values: dict[str, Any]) -> S:
+    from pydantic import ValidationError
+
+    from provost.core.errors import Refused
+
     try:
-        return PushSpec.model_validate(values)
+        return model.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0]).removeprefix("key_").replace("_", "-") if first["loc"] else "push"
