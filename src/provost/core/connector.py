@@ -41,8 +41,9 @@ class Timeouts:
 class Change:
     """One account to create, adopt or restore, with the secret to set. Applied twice, it is applied once.
 
-    `others` are secrets of other types that an account that is created gets as well.  `adopt` sets a secret on an
-    account that is there, whatever it is set for; with `overlap`, a new key leaves every other key where it is.
+    `others` are secrets of other types that an account that is created gets as well.  `adopt` sets a secret on
+    an account that is there, whatever it is set for; with `overlap`, a new key leaves all others where they
+    are, and gets the options of `replaces`, the key that it comes after, unless the parameters give it some.
     """
 
     username: str
@@ -51,6 +52,7 @@ class Change:
     parameters: BaseModel
     others: tuple[Secret, ...] = ()
     overlap: bool = False
+    replaces: SshKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +77,20 @@ class Applied:
     """The target's answer to one change: acknowledged, or an error.
 
     `ChangeRefused` means that certainly nothing was set; any other error that something may have been.
+    `message` is what the operator should know of a change that was acknowledged: where an archive is, what stayed.
     """
 
     username: str
     error: TargetError | None = None
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
     """What a fresh login told, and for anything but `accepted` a code and a sentence why.
 
-    `refused`: the target heard a secret and said no, whatever that means.  Too many of these lock an account out.
+    `refused`: the target heard a secret and said no, whatever that means.  Too many of these lock an account
+    out.
     """
 
     verdict: Verdict
@@ -160,6 +165,8 @@ class Connector(Protocol):
     """What an asset of this kind may carry (`provost asset add --option K=V`)."""
     parameters: type[BaseModel]
     """What a push to this kind may carry (`provost push --param K=V`)."""
+    protected: frozenset[str]
+    """Usernames that a target of this kind cannot do without: they are never disabled or removed."""
     removal: type[BaseModel]
     """What a removal may carry (`provost remove --param K=V`)."""
 
