@@ -1,7 +1,7 @@
 """Pushes to real hosts through the engine, without a server in between."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from uuid import uuid4
 
 import asyncssh
@@ -10,6 +10,8 @@ import pytest
 from provost import engine
 from provost.connectors.linux import LinuxConnector
 from provost.connectors.linux.parameters import LinuxParameters
+from provost.connectors.linux.session import LinuxSession
+from provost.core.connector import Timeouts
 from provost.core.job import HostTrust, Job, Login, Outcome, Staged, Target, Wanted
 from provost.core.model import SecretType
 from provost.core.secrets import Password, Secret
@@ -18,6 +20,7 @@ from provost.lab import Host
 Push = Callable[..., Awaitable[dict[str, Outcome]]]
 AimAt = Callable[..., Target]
 LogIn = Callable[..., Awaitable[bool]]
+Connect = Callable[[Target], Awaitable[LinuxSession]]
 
 
 @pytest.fixture
@@ -62,13 +65,12 @@ def push() -> Push:
         **parameters: object,
     ) -> dict[str, Outcome]:
         staged = tuple(Staged(uuid4(), one, fresh=False) for one in left_pending)
+        pending = () if current else (Staged(uuid4(), secret, fresh=True), *staged)
         wanted = tuple(
-            Wanted(name, current, () if current else (Staged(uuid4(), secret, fresh=True), *staged), others)
-            for name in usernames
+            Wanted(name, SecretType(secret.secret_type), current, pending, others) for name in usernames
         )
         job = Job(
             target=target,
-            secret_type=SecretType(secret.secret_type),
             wanted=wanted,
             parameters=LinuxParameters.model_validate(parameters),
         )
@@ -87,6 +89,36 @@ def push() -> Push:
         return outcomes
 
     return push_to
+
+
+class Witnessed:
+    """A witness that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.host_keys: list[tuple[int, str]] = []
+        self.refusals: list[tuple[int, str]] = []
+
+    def see_host_key(self, asset_id: int, key: str) -> None:
+        self.host_keys.append((asset_id, key))
+
+    def see_refusal(self, asset_id: int, username: str) -> None:
+        self.refusals.append((asset_id, username))
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Connect]:
+    """A function that opens a session on a target with its first login; all end with the test."""
+    connector = LinuxConnector()
+    sessions: list[LinuxSession] = []
+
+    async def open_session(target: Target) -> LinuxSession:
+        sessions.append(await connector.open(target, target.logins[0], Timeouts(), Witnessed()))
+        return sessions[-1]
+
+    yield open_session
+    for session in sessions:
+        await session.close()
+    await connector.close()
 
 
 @pytest.fixture

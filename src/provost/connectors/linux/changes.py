@@ -32,8 +32,7 @@ def encode_change(index: int, change: Change, options: LinuxOptions, shell: Shel
         lines.append(
             quote_command("p_sudo", name_sudoers_file(change.username), _write_rule(change, parameters))
         )
-    strategy = KeyStrategy.APPEND if change.overlap else parameters.key_strategy
-    lines += [_encode_secret(secret, strategy, parameters, options) for secret in secrets]
+    lines += [_encode_secret(secret, change, parameters, options) for secret in secrets]
     lines.append(quote_command("p_end"))
     return b"".join(lines)
 
@@ -55,13 +54,13 @@ def _get_blob(key: SshKey) -> str:
     return key.public.split()[1]
 
 
-def _encode_secret(
-    secret: Secret, strategy: KeyStrategy, parameters: LinuxParameters, options: LinuxOptions
-) -> bytes:
+def _encode_secret(secret: Secret, change: Change, parameters: LinuxParameters, options: LinuxOptions) -> bytes:
     if isinstance(secret, Password):
         return b"p_password\n" + secret.text.encode() + b"\n"
-    pattern = options.authorized_keys_file or ""
-    command = quote_command("p_key", pattern, strategy, _get_blob(secret))
+    strategy = KeyStrategy.APPEND if change.overlap else parameters.key_strategy
+    inherits = change.replaces if change.overlap and not parameters.key_options else None
+    after = _get_blob(inherits) if inherits else ""
+    command = quote_command("p_key", options.authorized_keys_file or "", strategy, _get_blob(secret), after)
     return command + _write_key_line(secret, parameters).encode() + b"\n"
 
 

@@ -97,10 +97,14 @@ class LinuxSession:
 
     async def _read_answers(self, usernames: Sequence[str], count: int) -> AsyncIterator[Applied]:
         """Read `count` answers, each of which names one of these by its index."""
-        for _ in range(count):
-            match await self._shell.read_answer():
-                case ["answer", number, "ok"]:
-                    yield Applied(usernames[int(number)])
+        while count:
+            answer = await self._shell.read_answer()
+            count -= answer[:1] == ["answer"]
+            match answer:
+                case ["bound", username]:
+                    self._bound.add(username)
+                case ["answer", number, "ok", *rest]:
+                    yield Applied(usernames[int(number)], message=" ".join(rest))
                 case ["answer", number, "refused", code, *rest] if code in _REFUSALS:
                     yield Applied(usernames[int(number)], ChangeRefused(" ".join(rest), code=code))
                 case ["answer", number, "unsure", code, *rest] if code in _DOUBTS:

@@ -2,17 +2,18 @@
 # Keys in authorized_keys.
 
 # Runs as the account's owner, so that no link of theirs leads it to a file that is not theirs; as root only where
-# the folder is root's.  FILE STRATEGY BLOB MODE GONE; the new line is on stdin.  The file is replaced whole, or not at
-# all.  `withdraw` adds nothing: of the keys that Provost put there, BLOB alone stays.  GONE are blobs, with commas.
+# the folder is root's.  FILE STRATEGY BLOB MODE OTHERS; the new line is on stdin.  The file is replaced whole, or not
+# at all.  `withdraw` adds nothing: of the keys that Provost put there, BLOB alone stays, and OTHERS (blobs, separated
+# by commas) go.  For all else OTHERS is the key whose options the new one gets, if any; they are printed.
 # shellcheck disable=SC2016  # another shell expands it
 write_key='
-file=$1 strategy=$2 blob=$3 mode=$4 gone=$5
+file=$1 strategy=$2 blob=$3 mode=$4 others=$5 options=
 folder=${file%/*}
 draft=
 stop() { [ -z "$draft" ] || rm -f "$draft"; echo "$2"; exit "$1"; }
 filter() {
-    awk -v blob="$blob" -v strategy="$strategy" -v gone="$gone" "
-        BEGIN { many = split(gone, list, \",\") }
+    awk -v blob="$blob" -v strategy="$strategy" -v others="$others" "
+        BEGIN { if (strategy == \"withdraw\") many = split(others, list, \",\") }
         { for (i = 1; i <= many; i++) if (index(\$0, list[i])) next }
         blob != \"\" && index(\$0, blob) { if (strategy == \"withdraw\") print; next }
         (strategy == \"replace_managed\" || strategy == \"withdraw\") && / provost-managed( |\$)/ { next }
@@ -29,6 +30,15 @@ elif [ "$strategy" = withdraw ]; then
 fi
 if [ ! -d "$folder" ]; then mkdir "$folder" || stop 1 "could not make $folder"; fi
 draft=$(mktemp "$folder/.provost.XXXXXXXX") || stop 1 "could not write in $folder"
+if [ -e "$file" ] && [ "$strategy" != withdraw ] && [ -n "$others" ]; then
+    options=$(awk -v blob="$others" "
+        !/^[ \t]*#/ && (at = index(\$0, blob)) {
+            before = substr(\$0, 1, at - 1)
+            sub(/[^ \t]+[ \t]+\$/, \"\", before)
+            print before
+            exit
+        }" "$file") || stop 1 "could not read $file"
+fi
 if [ -e "$file" ] && [ "$strategy" != exclusive ]; then
     filter >"$draft" || stop 1 "could not copy $file"
 fi
@@ -36,7 +46,7 @@ if [ "$strategy" = withdraw ]; then
     # Not every awk tells of a full disk.
     [ "$(filter | cksum)" = "$(cksum <"$draft")" ] || stop 1 "could not write in $folder"
 else
-    printf "%s\n" "$line" >>"$draft" || stop 1 "could not write in $folder"
+    printf "%s\n" "${options:+${options% } }$line" >>"$draft" || stop 1 "could not write in $folder"
     grep -qF -e "$blob" "$draft" || stop 1 "could not write in $folder"
 fi
 chmod "$mode" "$draft" || stop 1 "could not set the mode of $draft"
@@ -46,10 +56,11 @@ sync "$draft" || sync
 mv -f "$draft" "$file" || stop 1 "could not replace $file"
 # The key is in force: nothing from here on may be told as a refusal.
 if [ -e /sys/fs/selinux/enforce ] && command -v restorecon >/dev/null; then restorecon "$file"; fi
+echo "$options"
 exit 0
 '
 
-p_write_key() { # UID GID FILE STRATEGY BLOB MODE GONE: run write_key as the account, with the line on stdin
+p_write_key() { # UID GID FILE STRATEGY BLOB MODE OTHERS: run write_key as the account, with the line on stdin
     if [ "$1" = 0 ]; then
         shift 2
         /bin/sh -c "$write_key" provost "$@"
@@ -133,7 +144,7 @@ p_expand() { # PATTERN: set `file`; %%, %h, %u and %U as in sshd_config(5), Auth
     esac
 }
 
-p_keep_keys() { # STRATEGY BLOB GONE: have `file` written by whom it belongs to; the line is on stdin
+p_keep_keys() { # STRATEGY BLOB OTHERS: have `file` written by whom it belongs to; the line is on stdin
     case $file in
     "$home"/*)
         if [ ! -d "$home" ]; then
@@ -163,7 +174,7 @@ p_keep_keys() { # STRATEGY BLOB GONE: have `file` written by whom it belongs to;
     esac
 }
 
-p_key() { # PATTERN STRATEGY BLOB: the line for authorized_keys is the next line; PATTERN overrides sshd's setting
+p_key() { # PATTERN STRATEGY BLOB AFTER: the line for authorized_keys is the next line
     IFS= read -r line || exit 1
     [ -z "$failed" ] || return 0
     p_owner
@@ -177,7 +188,8 @@ p_key() { # PATTERN STRATEGY BLOB: the line for authorized_keys is the next line
     esac
     p_expand "${patterns%%"
 "*}"
-    p_keep_keys "$2" "$3" ''
+    p_keep_keys "$2" "$3" "$4"
+    [ -n "$failed" ] || case $output in *[Ff][Rr][Oo][Mm]=*) say bound "$user" ;; esac
 }
 
 p_withdraw() { # PATTERN KEEP GONE: take keys out of all files of the account that sshd reads
