@@ -6,12 +6,15 @@ from uuid import UUID
 from pydantic import Field
 
 from provost.core.documents.base import Document
-from provost.core.model import Become, SecretState, SecretType, Strategy
+from provost.core.model import Become, SecretState, SecretType, Strategy, Sync
 from provost.core.rights import Right
 
 
 class SecretDocument(Document):
-    """What is known of a stored secret, besides the secret itself; `run` staged it."""
+    """What is known of a stored secret, besides the secret itself; `run` staged it.
+
+    `sync` is what its last check told, at `checked_at`, and `reason` and `message` say why; null: never checked.
+    """
 
     secret_type: SecretType
     version: int
@@ -24,6 +27,10 @@ class SecretDocument(Document):
     created: datetime
     promoted_at: datetime | None
     retired_at: datetime | None
+    sync: Sync | None
+    checked_at: datetime | None
+    reason: str
+    message: str
 
 
 class AccountDocument(Document):

@@ -93,6 +93,10 @@ def describe_secrets(versions: Iterable[Version]) -> list[told.SecretDocument]:
             created=version.created,
             promoted_at=version.promoted_at,
             retired_at=version.retired_at,
+            sync=version.sync,
+            checked_at=version.checked_at,
+            reason=version.reason,
+            message=version.message,
         )
         for version in versions
     ]
