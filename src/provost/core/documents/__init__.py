@@ -27,6 +27,7 @@ from provost.core.documents.inventory import (
 from provost.core.documents.overview import (
     AccountCountsDocument,
     AgeDocument,
+    ChecksDocument,
     DayDocument,
     DueDocument,
     FailureDocument,
@@ -70,6 +71,7 @@ __all__ = [
     "AssetDetailDocument",
     "AssetDocument",
     "AuditDocument",
+    "ChecksDocument",
     "DayDocument",
     "Document",
     "DueDocument",

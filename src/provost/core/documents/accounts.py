@@ -13,7 +13,8 @@ from provost.core.rights import Right
 class SecretDocument(Document):
     """What is known of a stored secret, besides the secret itself; `run` staged it.
 
-    `sync` is what its last check told, at `checked_at`, and `reason` and `message` say why; null: never checked.
+    `sync` is what its last check told, at `checked_at`, and `reason` and `message` say why; null: there was
+    none.
     """
 
     secret_type: SecretType
@@ -49,8 +50,9 @@ class AccountDocument(Document):
 
 
 class AccountDetailDocument(AccountDocument):
-    """An account, with those of the caller's `rights` that extend to it."""
+    """An account, with the `kind` of its asset, and those of the caller's `rights` that extend to it."""
 
+    kind: str
     rights: list[Right]
 
 

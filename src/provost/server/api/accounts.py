@@ -39,6 +39,7 @@ def list_accounts(by: Principal, query: AccountQuery) -> PageDocument[AccountDoc
         secret_type=query.secret_type,
         older_than=query.older_than,
         newer_than=query.newer_than,
+        sync=query.sync,
     )
     return make_page(accounts.list_accounts(by=by, filters=filters, page=read_page(query)), describe_accounts)
 
@@ -56,7 +57,9 @@ def show_account(by: Principal, account: str) -> AccountDetailDocument:
     username, asset = split_account(account)
     found = accounts.find_account(by=by, username=username, asset=asset)
     return AccountDetailDocument(
-        **describe_accounts([found])[0].model_dump(), rights=list_rights(by, found.asset)
+        **describe_accounts([found])[0].model_dump(),
+        kind=found.asset.kind,
+        rights=list_rights(by, found.asset),
     )
 
 

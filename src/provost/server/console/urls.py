@@ -7,6 +7,7 @@ from django.urls import URLPattern
 
 from provost.server.console import (
     accounts,
+    actions,
     asset_editor,
     asset_test,
     assets,
@@ -43,6 +44,7 @@ urlpatterns: list[URLPattern] = [
         asset_test,
         nodes,
         imports,
+        actions,  # before the accounts, as above
         accounts,
         push,
         targets,
