@@ -155,11 +155,12 @@ def stage(
     return ids
 
 
-def promote(*, version_ids: Iterable[UUID]) -> None:
+def promote(*, version_ids: Iterable[UUID], sparing: UUID | None = None) -> None:
     """Make secrets that are in force on a target current, and put their accounts in the list.
 
-    What was current, and every other secret that was pending for the same account and type, is retired.  A
-    secret that was retired while it was on its way to the target comes back: the target has it.
+    What was current, and every other secret that was pending for the same account and type, is retired; but not
+    what the run `sparing` has staged, and has yet to set.  A secret that was retired while it was on its way to
+    the target comes back: the target has it.
     """
     now = timezone.now()
     with transaction.atomic():
@@ -171,11 +172,14 @@ def promote(*, version_ids: Iterable[UUID]) -> None:
                 accounts[secret_type].append(account_id)
                 promoted.append(version_id)
             for secret_type, account_ids in accounts.items():
-                SecretVersion.objects.filter(
+                others = SecretVersion.objects.filter(
                     account_id__in=account_ids,
                     secret_type=secret_type,
                     state__in=[SecretState.CURRENT, SecretState.PENDING],
-                ).exclude(id__in=promoted).update(state=SecretState.RETIRED, retired_at=now)
+                ).exclude(id__in=promoted)
+                if sparing is not None:
+                    others = others.exclude(state=SecretState.PENDING, run_id=sparing)
+                others.update(state=SecretState.RETIRED, retired_at=now)
                 Account.objects.filter(id__in=account_ids, listed_at=None).update(listed_at=now)
             SecretVersion.objects.filter(id__in=promoted).update(
                 state=SecretState.CURRENT, promoted_at=now, retired_at=None
