@@ -6,6 +6,7 @@ that a webhook shows nobody what it can reach.
 """
 
 import asyncio
+import os
 import socket
 import ssl
 import time
@@ -102,13 +103,13 @@ def _judge(status: int) -> Receipt:
 def _explain(error: BaseException) -> str:
     """Say what went wrong, without the address: its path may be secret."""
     cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, OSError):
+    while cause is not None and not (isinstance(cause, OSError) and cause.errno):
         cause = cause.__cause__ or cause.__context__
     if isinstance(cause, ssl.SSLError):
         why = getattr(cause, "verify_message", None) or (cause.reason or "TLS failed").replace("_", " ").lower()
         return f"The receiver cannot be trusted: {why}."
     if isinstance(cause, socket.gaierror):
         return "The name of the receiver's host is not known."
-    if cause is not None and cause.strerror:
-        return f"The receiver cannot be reached: {cause.strerror}."
+    if cause is not None:
+        return f"The receiver cannot be reached: {os.strerror(cause.errno)}."
     return f"The receiver did not answer as HTTP has it ({type(error).__name__})."
