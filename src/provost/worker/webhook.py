@@ -111,5 +111,5 @@ def _explain(error: BaseException) -> str:
     if isinstance(cause, socket.gaierror):
         return "The name of the receiver's host is not known."
     if cause is not None:
-        return f"The receiver cannot be reached: {os.strerror(cause.errno)}."
+        return f"The receiver cannot be reached: {os.strerror(cause.errno or 0)}."
     return f"The receiver did not answer as HTTP has it ({type(error).__name__})."
