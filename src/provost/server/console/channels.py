@@ -102,6 +102,7 @@ def test_channel(request: Visit, name: str) -> HttpResponse:
 @require_POST
 def send_again(request: Visit, name: str, delivery: str) -> HttpResponse:
     """Let something be sent once more."""
+    request.visitor.require_everywhere(Right.ADMINISTER, what="manage channels")
     try:
         api.send_again(request.visitor, name, delivery)
     except UsageError as error:
@@ -114,6 +115,7 @@ def send_again(request: Visit, name: str, delivery: str) -> HttpResponse:
 @require_POST
 def remove_channel(request: Visit, name: str) -> HttpResponse:
     """Remove a channel, with what it was to tell."""
+    request.visitor.require_everywhere(Right.ADMINISTER, what="manage channels")
     try:
         api.remove_channel(request.visitor, name, read_version(request) or 0)
     except UsageError as error:
