@@ -193,8 +193,8 @@ _SYNC: Final = {
 }
 
 
-def note_checks(*, checks: Sequence[Check]) -> list[UUID]:
-    """Write down what checks of current secrets told; return the accounts that are newly out of sync."""
+def note_checks(*, checks: Sequence[Check]) -> list[Check]:
+    """Write down what checks of current secrets told; return those that say what is newly out of sync."""
     told = {(check.account_id, check.secret_type): check for check in checks}
     fallen = []
     now = timezone.now()
@@ -208,7 +208,7 @@ def note_checks(*, checks: Sequence[Check]) -> list[UUID]:
                 if (check := told.get((row.account_id, SecretType(row.secret_type)))) is None:
                     continue
                 if check.verdict is Verdict.REJECTED and row.sync != Sync.OUT_OF_SYNC:
-                    fallen.append(row.account_id)
+                    fallen.append(check)
                 row.sync, row.checked_at = _SYNC[check.verdict], now
                 row.reason, row.message = check.reason, check.message
                 changed.append(row)
