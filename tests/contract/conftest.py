@@ -11,7 +11,6 @@ from provost import engine
 from provost.connectors.linux import LinuxConnector
 from provost.connectors.linux.parameters import LinuxParameters
 from provost.core.job import HostTrust, Job, Login, Outcome, Staged, Target, Wanted
-from provost.core.model import SecretType
 from provost.core.secrets import Password, Secret
 from provost.lab import Host
 
@@ -63,12 +62,17 @@ def push() -> Push:
     ) -> dict[str, Outcome]:
         staged = tuple(Staged(uuid4(), one, fresh=False) for one in left_pending)
         wanted = tuple(
-            Wanted(name, current, () if current else (Staged(uuid4(), secret, fresh=True), *staged), others)
+            Wanted(
+                name,
+                secret.secret_type,
+                current,
+                () if current else (Staged(uuid4(), secret, fresh=True), *staged),
+                others,
+            )
             for name in usernames
         )
         job = Job(
             target=target,
-            secret_type=SecretType(secret.secret_type),
             wanted=wanted,
             parameters=LinuxParameters.model_validate(parameters),
         )

@@ -53,8 +53,7 @@ async def test_case(case: dict[str, Any]) -> None:
     staged = () if case["in_list"] else (Staged(uuid4(), new, fresh=True),)
     job = Job(
         Target(1, "host-1", "memory", "10.0.0.1", 0, (Login("root", Password("root's")),)),
-        secret_type,
-        (Wanted("app", listed if case["in_list"] else None, staged),),
+        (Wanted("app", secret_type, listed if case["in_list"] else None, staged),),
         Parameters(),
     )
 
