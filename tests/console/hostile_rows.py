@@ -45,7 +45,7 @@ def main() -> None:
     users.add_user(by=by, username="bad", fields=UserFields())
     tokens.create_token(by=by, user="bad", name="bad", rights=None, days=1)
     for dry_run in (False, True):
-        runs.create_push(by=by, spec=spec, specified=None, dry_run=dry_run)
+        runs.create_run(by=by, spec=spec, specified=None, dry_run=dry_run)
     hostile = spec.model_copy(update={"assets": (NAME,), "nodes": (f"/{NAME}",), "usernames": (NAME,)})
     now = datetime.now(UTC)
     done = {"state": "finished", "reason": NAME[:50], "message": TEXT, "requested_by": NAME, "owner": NAME}
