@@ -17,6 +17,7 @@ import yaml
 from tests.server.test_runs import BY, add_assets, describe
 
 from provost.connectors import memory
+from provost.core.model import SecretType
 from provost.core.schedule import Schedule
 from provost.core.secrets import Password
 
@@ -370,7 +371,6 @@ start()
 from provost.core.push import PushSpec
 from provost.core.rights import make_local
 from provost.core.schedule import Schedule
-from provost.core.model import SecretType
 from provost.server.models import Task
 from provost.server.services.tasks import TaskFields, create_task
 now = datetime.now(UTC)
