@@ -65,7 +65,7 @@ def main() -> None:
     )
     channels.test_channel(by=by, name="bad")
     for dry_run in (False, True):
-        runs.create_push(by=by, spec=spec, specified=None, dry_run=dry_run)
+        runs.create_run(by=by, spec=spec, specified=None, dry_run=dry_run)
     hostile = spec.model_copy(update={"assets": (NAME,), "nodes": (f"/{NAME}",), "usernames": (NAME,)})
     now = datetime.now(UTC)
     done = {"state": "finished", "reason": NAME[:50], "message": TEXT, "requested_by": NAME, "owner": NAME}

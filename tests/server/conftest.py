@@ -97,7 +97,7 @@ class World:
             spec = PushSpec(assets=(asset.name,), usernames=("bob",), secret_type=SecretType.PASSWORD)
             tasks.create_task(by=by, fields=tasks.TaskFields(f"{place}-task", spec), specified=None)
             over, waiting = (
-                runs.create_push(by=by, spec=spec, specified=None, attended=False) for _ in range(2)
+                runs.create_run(by=by, spec=spec, specified=None, attended=False) for _ in range(2)
             )
             over.records.update(status="failed")
             type(over).objects.filter(id=over.id).update(state="finished")
