@@ -65,9 +65,7 @@ def push() -> Push:
     ) -> dict[str, Outcome]:
         staged = tuple(Staged(uuid4(), one, fresh=False) for one in left_pending)
         pending = () if current else (Staged(uuid4(), secret, fresh=True), *staged)
-        wanted = tuple(
-            Wanted(name, secret.secret_type, current, pending, others) for name in usernames
-        )
+        wanted = tuple(Wanted(name, secret.secret_type, current, pending, others) for name in usernames)
         job = Job(
             target=target,
             wanted=wanted,
