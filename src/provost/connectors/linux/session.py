@@ -8,12 +8,14 @@ import asyncssh
 
 from provost.connectors._ssh import Routes
 from provost.connectors.linux.changes import encode_change, encode_withdrawal
+from provost.connectors.linux.discovery import Discovery
 from provost.connectors.linux.leaving import encode_disabling, encode_removal
 from provost.connectors.linux.parameters import LinuxOptions
 from provost.connectors.linux.policy import Policy
 from provost.connectors.linux.shell import Shell, quote_command
 from provost.core.connector import Applied, Change, Removal, Timeouts, Verification, Withdrawal
 from provost.core.errors import ChangeRefused, ChangeUnknown, LookupFailed, TargetError
+from provost.core.facts import Facts
 from provost.core.job import Target
 from provost.core.model import Presence, SecretType, Verdict
 from provost.core.secrets import Secret
@@ -75,6 +77,22 @@ class LinuxSession:
                     return dict.fromkeys(usernames, failed)
         missing = LookupFailed(f"{self._target.asset} gave no answer for this account.")
         return {name: seen.get(name, missing) for name in usernames}
+
+    async def discover(self) -> Sequence[Facts]:
+        """Read what the host tells of all accounts, in one exchange."""
+        self._shell.load("discover")
+        self._shell.send(quote_command("p_discover", self._options.authorized_keys_file or ""))
+        answer = await self._shell.read_answer()
+        if answer[1:] == ["begins"]:
+            lines, answer = await self._shell.read_block()
+            if answer[:2] == ["discovery", "ended"]:
+                found = Discovery(lines).list_facts()
+                if [str(len(found))] == answer[2:]:
+                    return found
+        raise LookupFailed(
+            f"The accounts of {self._target.asset} cannot be listed: "
+            f"{' '.join(answer[2:]) or 'the host told of them in part'}."
+        )
 
     async def apply(self, changes: Sequence[Change]) -> AsyncIterator[Applied]:
         """Send every change at once; the host works through them and answers one by one."""

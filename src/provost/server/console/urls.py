@@ -12,6 +12,7 @@ from provost.server.console import (
     asset_test,
     assets,
     audit,
+    channels,
     configuration,
     home,
     imports,
@@ -55,6 +56,7 @@ urlpatterns: list[URLPattern] = [
         audit,
         users,
         tokens,
+        channels,
         configuration,
     )
     for pattern in module.urlpatterns

@@ -21,7 +21,7 @@ from provost.core.secrets import Secret
 from provost.core.specs import SPECS, DisableSpec, RemoveSpec, RotateSpec, Spec
 from provost.server.models import Asset, Record, Run, Task
 from provost.server.models.runs import RunState
-from provost.server.services import audit, held
+from provost.server.services import audit, held, notices
 from provost.server.services.assets import find_asset
 from provost.server.services.expansion import expand
 from provost.server.services.leases import is_held
@@ -315,7 +315,8 @@ def request_cancel(*, by: Principal, run: Run) -> None:
 
 
 def tell_end(*, run: Run) -> None:
-    """Write into the audit trail that a run is over, and how."""
+    """Write into the audit trail that a run is over, and how; tell channels if it did not end well."""
+    notices.tell_run(run=run)
     counts = run.records.values_list("status").annotate(count=Count("id"))
     audit.write(
         by=make_local(run.requested_by, face=Face.SERVER),

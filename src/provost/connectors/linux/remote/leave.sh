@@ -46,6 +46,13 @@ p_leaver() { # ACTOR: set what p_owner sets, and `others`, accounts with the sam
         p_fail refused acting_account "$1, which acts on the host itself, has the same uid"
 }
 
+p_locked() { # LINE of shadow
+    case $1 in
+    "$user":!*) return 0 ;;
+    esac
+    return 1
+}
+
 p_lock() { # no login by any secret; `before` is what p_unlock puts back
     before=$(p_look_up shadow "$user" 2>/dev/null)
     shell=${entry##*:}
@@ -54,13 +61,11 @@ p_lock() { # no login by any secret; `before` is what p_unlock puts back
     else
         # BusyBox has no way to let an account expire. dropbear, and sshd with PAM, let keys into a locked account.
         nologin=$(command -v nologin) || nologin=/bin/false
-        output=$({ passwd -l "$user" && p_shell "$nologin"; } 2>&1)
+        output=$({ { p_locked "$before" || passwd -l "$user"; } && p_shell "$nologin"; } 2>&1)
     fi
     status=$?
     after=$(p_look_up shadow "$user" 2>/dev/null)
-    case $status.$after in
-    0."$user":!*) return 0 ;;
-    esac
+    if [ "$status" = 0 ] && p_locked "$after"; then return 0; fi
     if [ "$before" = "$after" ]; then
         p_fail refused disable_refused "the account could not be locked: $output"
     else
@@ -83,9 +88,9 @@ p_unlock() { # as it was before p_lock
     expires=$(printf '%s' "$before" | cut -d : -f 8)
     if [ "$tools" = shadow ]; then
         usermod -e "$expires" "$user"
-        case $before in "$user":!*) ;; *) usermod -U "$user" ;; esac
+        p_locked "$before" || usermod -U "$user"
     else
-        case $before in "$user":!*) ;; *) passwd -u "$user" ;; esac
+        p_locked "$before" || passwd -u "$user"
         p_shell "$shell"
     fi
 } >/dev/null 2>&1
