@@ -62,13 +62,13 @@ def test_an_account_is_edited_and_removed(desk: Desk, site: Site) -> None:
     expect(page.get_by_text("root@web3 is changed.")).to_be_visible()
     expect(page.get_by_text("account.edit").first).to_be_visible()
 
-    page.get_by_role("button", name="Remove").click()
+    page.get_by_role("button", name="Take off the list").click()
     expect(page.get_by_role("button", name="Leave it as it is")).to_be_focused()
     desk.look("account-remove")
     page.get_by_role("button", name="Off the list").click()
     expect(page.get_by_text("This account is not in the list.")).to_be_visible()
     desk.look("account-unlisted")
-    page.get_by_role("button", name="Remove").click()
+    page.get_by_role("button", name="Take off the list").click()
     page.get_by_role("button", name="Forget with all secrets").click()
     expect(page.get_by_text("root@web3 is forgotten")).to_be_visible()
     assert site.api.get("accounts/root@web3").status_code == 404
