@@ -93,7 +93,7 @@ def test_the_list_is_narrowed_as_one_types(desk: Desk, site: Site) -> None:
     expect(page).to_have_url(f"{desk.url}/accounts?search=bulk01")
     page.get_by_label("Holds").select_option("ssh_key")
     expect(rows).to_have_count(1)
-    page.get_by_label("Secret older than (days)").fill("1")
+    page.get_by_label("Older than (days)").fill("1")
     expect(page.get_by_text("No account is like that.")).to_be_visible()
     desk.go("/accounts?age=0-30")
     expect(page).to_have_url(f"{desk.url}/accounts?newer_than=30")

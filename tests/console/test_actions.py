@@ -226,7 +226,7 @@ def test_an_account_is_disabled_and_removed(
 def test_what_provost_did_not_create_takes_an_administrator(
     site: Site, desk: Desk, open_desk: OpenDesk, lab_hosts: LabHosts
 ) -> None:
-    """Without force nothing is removed; an operator is told who may; a privileged account has no such button."""
+    """Without force nothing is removed; an operator is told who may; privileged accounts have no button."""
     (host,) = lab_hosts(1, prefix="force")
     site.bring_in(host, node="/actions")
     host.run("useradd -m ours; chpasswd", stdin="ours:made-by-hand-1\n")

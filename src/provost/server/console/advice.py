@@ -218,7 +218,7 @@ ADVICE: Final[dict[str, Advice]] = {
         ),
     ),
     "policy_forbids_login": Advice(
-        _("The host lets this account not log in, whatever the secret; the message says by which setting."),
+        _("The host lets nobody log in to this account, whatever the secret; the message says which setting."),
         _("Nothing, if that is intended."),
     ),
     "key_options_forbid": Advice(

@@ -200,12 +200,20 @@ def schema_fields(form: Form[Any], schema: Mapping[str, Any], prefix: str) -> di
                 "label": _(name.replace("_", " ").capitalize()),
                 "help": _(text) if (text := one.get("description", "")) else "",
                 "kind": kind,
-                "options": [("", _("as usual")), *_list_values(values, kinds)] if kind == "select" else [],
+                "options": [("", _tell_usual(one.get("default"))), *_list_values(values, kinds)]
+                if kind == "select"
+                else [],
                 "required": name in needed,
                 "placeholder": str(one["default"]) if one.get("default") else "",
             }
         )
     return {"form": form, "fields": fields}
+
+
+def _tell_usual(default: Any) -> str:
+    if isinstance(default, str) and default:
+        return _("as usual (%(default)s)") % {"default": default}
+    return _("as usual")
 
 
 def _resolve(part: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
