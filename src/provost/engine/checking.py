@@ -6,7 +6,7 @@ from typing import Final
 
 from provost.core.connector import Change, Verification
 from provost.core.errors import LoginRefused
-from provost.core.job import Wanted
+from provost.core.job import Login, Staged, Wanted
 from provost.core.model import Decision, Presence, SecretType, Status, Verdict
 from provost.core.secrets import Secret, SshKey
 from provost.engine.job import GUARD, Work
@@ -49,12 +49,20 @@ async def _observe(work: Work) -> Mapping[str, Presence]:
         return await work.observe()
     except LoginRefused:
         for wanted in work.job.wanted:
-            code = work.find_refusal(wanted.login) if wanted.login else ""
-            if code == LoginRefused.code or (
-                code == "become_refused" and wanted.secret_type is SecretType.PASSWORD
+            if wanted.login is not None and _is_meant(
+                wanted, wanted.login, work.ways.find_refusal(wanted.login)
             ):
                 _settle(work, wanted, Verification(Verdict.REJECTED))
         raise
+
+
+def _is_meant(wanted: Wanted, login: Login, refusal: str) -> bool:
+    """Tell whether it is this account's secret that was refused as the login was."""
+    if refusal == "become_refused":
+        # A password that has let its account in is right, whatever sudo says.
+        let_in = login.username == wanted.username and login.key is None
+        return wanted.secret_type is SecretType.PASSWORD and wanted.username == login.asked and not let_in
+    return refusal == LoginRefused.code and wanted.username == login.username
 
 
 async def _look(work: Work, presence: Mapping[str, Presence], *, repair: bool) -> dict[Wanted, Change]:
@@ -106,23 +114,31 @@ async def _look(work: Work, presence: Mapping[str, Presence], *, repair: bool) -
 async def _check(work: Work, wanted: Wanted, secret: Secret) -> Verification:
     """Log in with the current secret, and if that is refused with those that an earlier run left pending."""
     work.stop_if_cancelled()
+    for staged in wanted.pending:
+        if staged.id in work.proven:
+            _settle_newer(work, wanted, staged)
+            return Verification(Verdict.ACCEPTED)
     first = await work.log_in(wanted, secret, spare=_RESERVE)
     if first.verdict is not Verdict.REJECTED:
         return first
     for staged in wanted.pending:
         verification = await work.log_in(wanted, staged.secret)
         if verification.verdict is Verdict.ACCEPTED:
-            work.ledger.note(wanted, None, staged.id)
-            work.ledger.settle(
-                wanted,
-                Status.SUCCEEDED,
-                "settled",
-                f"A newer secret had been set on {work.asset} before Provost was cut off; a login proved it, "
-                "and it is the current one now.",
-                verdict=Verdict.ACCEPTED,
-            )
+            _settle_newer(work, wanted, staged)
             break
     return first
+
+
+def _settle_newer(work: Work, wanted: Wanted, staged: Staged) -> None:
+    work.ledger.note(wanted, None, staged.id)
+    work.ledger.settle(
+        wanted,
+        Status.SUCCEEDED,
+        "settled",
+        f"A newer secret had been set on {work.asset} before Provost was cut off; a login proved it, and it is "
+        "the current one now.",
+        verdict=Verdict.ACCEPTED,
+    )
 
 
 def _settle(work: Work, wanted: Wanted, verification: Verification) -> None:
