@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from provost.core.connector import Applied, Connector, Session, Verification
 from provost.core.errors import ChangeUnknown, LoginRefused, ProvostError, TargetError, Unreachable
-from provost.core.job import Job, Login, Outcome, Target, Wanted
+from provost.core.job import Job, Login, Outcome, Staged, Target, Wanted
 from provost.core.model import Action, Become, Presence, Status, Verdict
 from provost.core.secrets import Password, Secret
 from provost.engine.events import Event, HostKeySeen, RefusalSeen, SecretProven
@@ -63,6 +63,7 @@ class Work:
         self._tries = {login.username: login.tries for login in job.target.logins}
         self._tries |= {wanted.username: wanted.tries for wanted in job.wanted}
         self._refusals: dict[Login, LoginRefused] = {}
+        self._accepted: list[Login] = []
 
     async def run(self, act: Callable[["Work"], Awaitable[None]]) -> None:
         """Do the job by `act` and settle every account. Raises nothing, unless its task is cancelled."""
@@ -150,6 +151,11 @@ class Work:
         """Return the code with which the target refused a login in this job, or an empty string."""
         return self._refusals[login].code if login in self._refusals else ""
 
+    def find_proven(self, wanted: Wanted) -> Staged | None:
+        """Return the pending secret of an account that this job has got in with, if there is one."""
+        proven = {staged for login in self._accepted for staged in login.staged}
+        return next((staged for staged in wanted.pending if staged.id in proven), None)
+
     async def reach(self, look: Callable[[Session], Awaitable[T]]) -> T:
         """Open a session and look, as often as the limits allow while the errors are worth another try.
 
@@ -186,6 +192,7 @@ class Work:
             except LoginRefused as error:
                 self._refusals[login] = error
             else:
+                self._accepted.append(login)
                 for staged in login.staged:
                     self._emit(SecretProven(staged))
                 return
@@ -262,13 +269,17 @@ class Work:
         async with self._logins:
             if self._tries[wanted.username] <= spare:
                 return Verification(Verdict.UNKNOWN, GUARD, _tell_guard(wanted.username, self.asset))
+            session = self._connected
+            self._tries[wanted.username] -= 1  # while it goes on: the account may be logged in to twice at once
             try:
                 async with asyncio.timeout(self._patience):
-                    verification = await self._connected.verify(wanted.username, secret)
+                    verification = await session.verify(wanted.username, secret)
             except TimeoutError:
                 return Verification(
                     Verdict.UNKNOWN, Unreachable.code, f"The login on {self.asset} was not answered in time."
                 )
+            finally:
+                self._tries[wanted.username] += 1
             if verification.refused:
                 self.see_refusal(self.job.target.asset_id, wanted.username)
             return verification

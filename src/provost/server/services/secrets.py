@@ -158,12 +158,14 @@ def stage(
     return ids
 
 
-def promote(*, version_ids: Iterable[UUID]) -> None:
+def promote(*, version_ids: Iterable[UUID], but_of: UUID | None = None) -> None:
     """Make secrets that are in force on a target current, and put their accounts in the list.
 
-    What was current, and every other secret that was pending for the same account and type, is retired.  A
-    secret that was retired while it was on its way to the target comes back: the target has it.
+    What was current, and every other secret that was pending for the same account and type, is retired, but for
+    those that the run `but_of` is about to set.  A secret that was retired while it was on its way to the
+    target comes back: the target has it.
     """
+    kept = Q(state=SecretState.PENDING, run_id=but_of) if but_of else Q(pk__in=[])
     now = timezone.now()
     with transaction.atomic():
         for chunk in split(version_ids):
@@ -178,7 +180,7 @@ def promote(*, version_ids: Iterable[UUID]) -> None:
                     account_id__in=account_ids,
                     secret_type=secret_type,
                     state__in=[SecretState.CURRENT, SecretState.PENDING],
-                ).exclude(id__in=promoted).update(state=SecretState.RETIRED, retired_at=now)
+                ).exclude(kept | Q(id__in=promoted)).update(state=SecretState.RETIRED, retired_at=now)
                 Account.objects.filter(id__in=account_ids, listed_at=None).update(listed_at=now)
             SecretVersion.objects.filter(id__in=promoted).update(
                 state=SecretState.CURRENT, promoted_at=now, retired_at=None
