@@ -1,6 +1,7 @@
 """An account on a host in memory, with a past: what the cases of an account's life have in common."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -59,14 +60,11 @@ class Scene:
 
     def __post_init__(self) -> None:
         """Make the asset with its privileged account; the subject comes by `add`."""
-        from provost.server.models import Asset
         from provost.server.services.assets import add_asset
         from provost.server.services.checks import AssetFields
 
         memory.HOSTS[self.asset] = self.host
-        self.row: Asset = add_asset(
-            by=BY, fields=AssetFields(self.asset, "memory", self.asset, nodes=("/all",))
-        )
+        self.row = add_asset(by=BY, fields=AssetFields(self.asset, "memory", self.asset, nodes=("/all",)))
         self.username = PLACES[self.who]
         if self.who in {"alice", "ops"}:
             self.add("root", privileged=True, priority=1)
@@ -84,6 +82,16 @@ class Scene:
         there = self.host.accounts.setdefault(username, memory.Account())
         there.set_secret(secret)
         return secret
+
+    def add_secret(self, username: str, secret_type: SecretType) -> None:
+        """Give an account that is there another secret, of another type."""
+        from provost.server.models import Account
+        from provost.server.services import secrets
+
+        secret = make_secret(secret_type)
+        account = Account.objects.get(asset=self.row, username=username)
+        secrets.set_current(secrets=[(account.id, secret)])
+        self.host.accounts[username].set_secret(secret)
 
     def add_subject(self, on_target: str, *, left: bool = False, checked: bool = False) -> None:
         """Add the account that the case is about."""
@@ -132,6 +140,31 @@ class Scene:
 
         self.host.script = play
 
+    def is_manageable(self, username: str) -> bool:
+        """Tell whether a secret that is kept of an account, current or pending, logs in."""
+        from provost.server.models.secrets import SecretVersion
+        from provost.server.services import secrets
+
+        rows = SecretVersion.objects.filter(account__asset=self.row, account__username=username)
+        kept = [secrets.decrypt(row) for row in rows.exclude(state="retired")]
+        return any(self.host.accounts[username].accept(secret) for secret in kept)
+
+    def count_states(self, username: str, secret_type: SecretType) -> dict[str, int]:
+        """Count the secrets of an account by their state."""
+        from provost.server.models.secrets import SecretVersion
+
+        rows = SecretVersion.objects.filter(account__asset=self.row, account__username=username)
+        return dict(Counter(rows.filter(secret_type=secret_type).values_list("state", flat=True)))
+
+    def is_current_in_force(self, username: str, secret_type: SecretType) -> bool:
+        """Tell whether the secret in the list logs in."""
+        from provost.server.models import Account
+        from provost.server.services import secrets
+
+        account = Account.objects.get(asset=self.row, username=username)
+        secret = secrets.read_current(account_ids=[account.id])[account.id][secret_type]
+        return self.host.accounts[username].accept(secret)
+
     def name(self, secret: Secret) -> str:
         """Return what the cases call a secret of the subject."""
         return next((name for name, known in self.known.items() if known == secret), "new")
@@ -170,7 +203,7 @@ async def misbehave(fault: str) -> None:
     """Do what a fault of the cases is."""
     if fault == "hangs":
         await asyncio.sleep(3600)
-    raise FAULTS[fault]()
+    raise FAULTS[fault]()  # noqa: RSE102  # it makes the error
 
 
 def run(action: str, specified: Secret | None = None, control: Any = None, **fields: Any) -> Any:
@@ -180,7 +213,8 @@ def run(action: str, specified: Secret | None = None, control: Any = None, **fie
 
     if specified is not None:
         fields["strategy"] = "specified"
-    spec = SPECS.validate_python({"action": action, "nodes": ["/all"], **fields})
+    where = {} if "assets" in fields else {"nodes": ["/all"]}
+    spec = SPECS.validate_python({"action": action, **where, **fields})
     made = create_run(by=BY, spec=spec, specified=specified)
     work: Awaitable[None] = execute(run=made, control=control or Control(), observe=lambda _: None)
     asyncio.run(work)  # type: ignore[arg-type]

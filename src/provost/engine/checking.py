@@ -9,7 +9,7 @@ from provost.core.errors import LoginRefused
 from provost.core.job import Staged, Wanted
 from provost.core.model import Decision, Presence, SecretType, Status, Verdict
 from provost.core.secrets import Secret, SshKey
-from provost.engine.job import GUARD, Work
+from provost.engine.job import BECOME, GUARD, Work
 
 _RESERVE: Final = 1
 """Refused logins that looking leaves an account: one that is put right is logged in to once more."""
@@ -52,9 +52,7 @@ async def _observe(work: Work) -> Mapping[str, Presence]:
     except LoginRefused:
         for wanted in work.job.wanted:
             code = work.find_refusal(wanted.login) if wanted.login else ""
-            if code == LoginRefused.code or (
-                code == "become_refused" and wanted.secret_type is SecretType.PASSWORD
-            ):
+            if code == LoginRefused.code or (code == BECOME and wanted.secret_type is SecretType.PASSWORD):
                 _settle(work, wanted, Verification(Verdict.REJECTED))
         raise
 

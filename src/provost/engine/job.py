@@ -26,7 +26,10 @@ GOODBYE: Final = 5.0
 GUARD: Final = "lockout_guard"
 """Why a login was not tried: the account has been refused so often in the last hour that it might be locked."""
 
-_HEARD: Final = frozenset({LoginRefused.code, "become_refused"})
+BECOME: Final = "become_refused"
+"""The account was let in, and did not become root."""
+
+_HEARD: Final = frozenset({LoginRefused.code, BECOME})
 """Codes of refusals that a target counts against an account."""
 
 logger = logging.getLogger(__name__)
@@ -192,15 +195,29 @@ class Work:
             except LoginRefused as error:
                 self._refusals[login] = error
             else:
-                self._accepted.append(login)
-                for staged in login.staged:
-                    self._emit(SecretProven(staged))
+                if self._is_proof(login):
+                    self._accepted.append(login)
+                    for staged in login.staged:
+                        self._emit(SecretProven(staged))
                 return
         codes = {error.code for error in self._refusals.values()}
         raise LoginRefused(
             " ".join(dict.fromkeys(error.message for error in self._refusals.values())),
             code=codes.pop() if len(codes) == 1 else LoginRefused.code,
         )
+
+    def _is_proof(self, login: Login) -> bool:
+        """Tell whether a login that was accepted proves its pending secrets.
+
+        One that serves to become root may not have been asked for: that the one in its place was refused tells.
+        """
+        same = replace(login, become_password=None, staged=())
+        codes = [
+            error.code
+            for other, error in self._refusals.items()
+            if replace(other, become_password=None, staged=()) == same
+        ]
+        return all(code == BECOME for code in codes)
 
     async def _open_as(self, login: Login) -> None:
         connector = self._connectors[self.job.target.kind]

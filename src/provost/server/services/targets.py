@@ -138,12 +138,12 @@ def _vary(login: Login, account: Account, accounts: list[Account], left: _Pendin
             # Alone: a key that gets in would prove nothing of the password.
             yield replace(login, key=None, password=version.secret, become_password=asked, staged=(version.id,))
             if login.key and login.become is Become.SUDO:
-                yield replace(login, become_password=version.secret)
+                yield replace(login, become_password=version.secret, staged=(version.id,))
     if login.become is Become.SU:
         root = next((one for one in accounts if one.username == "root"), None)
         for version in left.get((root.id, SecretType.PASSWORD), []) if root else []:
             if isinstance(version.secret, Password):
-                yield replace(login, become_password=version.secret)
+                yield replace(login, become_password=version.secret, staged=(version.id,))
 
 
 def _pick_password(held: dict[SecretType, Secret]) -> Password | None:
