@@ -146,7 +146,9 @@ async def test_a_removal_that_is_cut_off(host, aim_at, connect):
         with contextlib.suppress(Unreachable):
             await removing
         await session.close()
-        again = await act(await connect(aim_at(host)), {"do": "remove"})
+        session = await connect(aim_at(host))
+        again = await act(session, {"do": "remove"})
+        await session.close()
         assert tell(again) == "done", (moment, again)
         assert host.run("ls -d /home/al; grep ^al: /etc/passwd", check=False).stdout == ""
         packed = host.run(
