@@ -327,8 +327,8 @@ class MemorySession:
     async def _withdraw(self, withdrawal: Withdrawal) -> None:
         await self._host.script(Step.WITHDRAW, withdrawal.username)
         if account := self._host.accounts.get(withdrawal.username):
-            account.withdraw(account.managed - {withdrawal.keep.public})
-            account.withdraw(key.public for key in withdrawal.gone)
+            gone = account.managed | {key.public for key in withdrawal.gone}
+            account.withdraw(gone - {withdrawal.keep.public})
 
     async def _disable(self, username: str) -> None:
         self._check_expendable(username)
