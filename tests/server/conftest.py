@@ -258,7 +258,8 @@ def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     with run_servers(_make_environment(folder / "home", url), folder) as start:
         server = start()
         setup_token = server.told.splitlines()[0].split()[-1]
-        answer = httpx.post(f"{server.url}/api/v1/setup", json={"setup_token": setup_token, "username": "ada"})
+        body = {"setup_token": setup_token, "username": "ada"}
+        answer = httpx.post(f"{server.url}/api/v1/setup", json=body, timeout=60)
         yield Api(server, answer.raise_for_status().json()["token"])
 
 
