@@ -237,9 +237,7 @@ class Api:
 
     def connect(self, token: str | None = None) -> httpx.Client:
         """Return a client that sends a token: the first administrator's, or the one given ("": none)."""
-        token = self.token if token is None else token
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return httpx.Client(base_url=f"{self.server.url}/api/v1/", headers=headers, timeout=60)
+        return self.server.connect(self.token if token is None else token)
 
 
 @pytest.fixture(scope="module")
@@ -251,9 +249,7 @@ def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("api")
     with run_servers(_make_environment(folder / "home", url), folder) as start:
         server = start()
-        setup_token = server.told.splitlines()[0].split()[-1]
-        answer = httpx.post(f"{server.url}/api/v1/setup", json={"setup_token": setup_token, "username": "ada"})
-        yield Api(server, answer.raise_for_status().json()["token"])
+        yield Api(server, server.set_up())
 
 
 @pytest.fixture(scope="module")
