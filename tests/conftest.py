@@ -21,6 +21,8 @@ from provost.lab import Host, Lab, check_machine
 
 LabHosts = Callable[..., list[Host]]
 
+PROVOST: Final = Path(sys.executable).with_name("provost")
+
 PATIENCE: Final = 60.0
 """Seconds that a server may take for anything, on a machine that does much else."""
 
@@ -184,7 +186,7 @@ def run_servers(environment: dict[str, str], folder: Path) -> Iterator[Serve]:
         log_file = folder / f"log{len(started)}"
         with log_file.open("w") as log:
             process = subprocess.Popen(
-                [Path(sys.executable).with_name("provost"), "serve", "--port", "0", *words],
+                [PROVOST, "serve", "--port", "0", *words],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +13,8 @@ from typing import Any, ClassVar
 
 import httpx
 import pytest
-from tests.conftest import Serve, Server, make_database, run_servers
+from tests import forks
+from tests.conftest import PROVOST, Serve, Server, make_database, run_servers
 
 from provost.core.model import SecretType
 from provost.core.push import PushSpec
@@ -157,14 +157,7 @@ Provost = Callable[..., subprocess.CompletedProcess[str]]
 
 def _prepare_program(environment: dict[str, str]) -> Provost:
     def run(*words: str, stdin: str = "", status: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [Path(sys.executable).with_name("provost"), *words],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            env=environment,
-            check=False,
-        )
+        done = forks.run(PROVOST, *words, env=environment, stdin=stdin)
         assert done.returncode == status, f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
