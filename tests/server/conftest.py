@@ -45,6 +45,8 @@ def _server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     from django.core.management import call_command
     from django.db import connections
 
+    # Django's own hashes are slow on purpose; servers that are processes have them.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     if settings.DATABASE_FILE:
         settings.DATABASE_FILE.touch()
     call_command("migrate", verbosity=0)
