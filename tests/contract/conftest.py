@@ -138,7 +138,7 @@ def log_in() -> LogIn:
                 agent_path=None,
                 **ways,
             )
-        except asyncssh.PermissionDenied:
+        except (asyncssh.PermissionDenied, asyncssh.ConnectionLost):  # so ends the login of an expired account
             return False
         connection.close()
         await connection.wait_closed()

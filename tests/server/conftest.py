@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +13,8 @@ from typing import Any, ClassVar
 
 import httpx
 import pytest
-from tests.conftest import Serve, Server, make_database, run_servers
+from tests import forks
+from tests.conftest import PROVOST, Serve, Server, make_database, run_servers
 
 from provost.core.model import SecretType
 from provost.core.notices import ChannelKind, Event
@@ -46,6 +46,8 @@ def _server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     from django.core.management import call_command
     from django.db import connections
 
+    # Django's own hashes are slow on purpose; servers that are processes have them.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     if settings.DATABASE_FILE:
         settings.DATABASE_FILE.touch()
     call_command("migrate", verbosity=0)
@@ -163,14 +165,7 @@ Provost = Callable[..., subprocess.CompletedProcess[str]]
 
 def _prepare_program(environment: dict[str, str]) -> Provost:
     def run(*words: str, stdin: str = "", status: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [Path(sys.executable).with_name("provost"), *words],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            env=environment,
-            check=False,
-        )
+        done = forks.run(PROVOST, *words, env=environment, stdin=stdin)
         assert done.returncode == status, f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
@@ -243,9 +238,7 @@ class Api:
 
     def connect(self, token: str | None = None) -> httpx.Client:
         """Return a client that sends a token: the first administrator's, or the one given ("": none)."""
-        token = self.token if token is None else token
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return httpx.Client(base_url=f"{self.server.url}/api/v1/", headers=headers, timeout=60)
+        return self.server.connect(self.token if token is None else token)
 
 
 @pytest.fixture(scope="module")
@@ -257,9 +250,7 @@ def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("api")
     with run_servers(_make_environment(folder / "home", url), folder) as start:
         server = start()
-        setup_token = server.told.splitlines()[0].split()[-1]
-        answer = httpx.post(f"{server.url}/api/v1/setup", json={"setup_token": setup_token, "username": "ada"})
-        yield Api(server, answer.raise_for_status().json()["token"])
+        yield Api(server, server.set_up())
 
 
 @pytest.fixture(scope="module")

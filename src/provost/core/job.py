@@ -1,8 +1,9 @@
 """What the engine is given and what it gives back: values only, no database, no sockets."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Final
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -10,6 +11,9 @@ from pydantic import BaseModel
 from provost.core.facts import Facts
 from provost.core.model import Action, Become, Decision, SecretType, Status, Verdict
 from provost.core.secrets import Password, Secret, SshKey
+
+SUPERUSER: Final = "root"
+"""Whose password su asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,23 @@ class Login:
     become_password: Password | None = None
     staged: tuple[UUID, ...] = ()
     tries: int = 2
+
+    @property
+    def asked(self) -> str:
+        """The account whose password it takes to become root."""
+        return {Become.NONE: "", Become.SUDO: self.username, Become.SU: SUPERUSER}[self.become]
+
+    def renew(self, username: str, secret: Secret) -> "Login":
+        """Return the login as it is once an account has a new secret."""
+        mine = username == self.username
+        if isinstance(secret, SshKey):
+            return replace(self, key=secret, staged=()) if mine else self
+        return replace(
+            self,
+            password=secret if mine else self.password,
+            become_password=secret if username == self.asked else self.become_password,
+            staged=(),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +95,9 @@ class Wanted:
     `pending` holds the staged secrets, the one to set first.  `others` are the list's secrets of other types:
     an account that is created gets them too, since it counts as being there from then on.
 
-    `login` is how a privileged account becomes root: its new secret is proven by a session as root.  `tries` is
-    how many refused logins the account can still afford in this hour.  `out_of_sync`: the target refused its
-    current secret not long ago, and another login need not tell it again.
+    `login` is the one that this account's secret is part of, as its own or as what su asks for: a new secret is
+    proven by a session as root.  `tries` is how many refused logins the account can still afford in this hour.
+    `out_of_sync`: the target refused its current secret not long ago, and another login need not tell it again.
     """
 
     username: str

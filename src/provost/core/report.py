@@ -21,9 +21,10 @@ h2 { font-size: 1.15rem; margin-top: 2rem }
 div { overflow-x: auto }
 table { border-collapse: collapse; width: 100% }
 th, td { border: 1px solid #ccd3dd; padding: .3rem .5rem; text-align: left; vertical-align: top }
-td { overflow-wrap: anywhere }
+td { overflow-wrap: break-word }
+td:last-child { overflow-wrap: anywhere }
 thead th { background: #f1f4f8 }
-tbody th { font-weight: 600; white-space: nowrap }
+tbody th { font-weight: 600; white-space: nowrap; width: 12rem }
 tr.failed td, tr.uncertain td { background: #fdecec }
 tr.unverified td, tr.skipped td, tr.cancelled td { background: #fff7e0 }
 @media print {
@@ -91,7 +92,8 @@ def _list_facts(run: RunDetailDocument, made: datetime) -> Iterator[tuple[str, A
     yield "State", run.state
     if run.reason:
         yield "Reason", f"{run.reason}: {run.message}"
-    yield "Task", run.task
+    if run.task:
+        yield "Task", run.task
     yield "Asked for by", run.requested_by
     for name in ("created", "started", "finished"):
         yield name.capitalize(), getattr(run, name)

@@ -4,18 +4,21 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from dataclasses import replace
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from provost.core.connector import Applied, Connector, Session, Verification
 from provost.core.errors import ChangeUnknown, LoginRefused, ProvostError, TargetError, Unreachable
-from provost.core.job import Job, Login, Outcome, Target, Wanted
-from provost.core.model import Action, Become, Presence, Status, Verdict
-from provost.core.secrets import Password, Secret
+from provost.core.job import Job, Login, Outcome, Staged, Target, Wanted
+from provost.core.model import Action, Presence, Status, Verdict
+from provost.core.secrets import Secret
 from provost.engine.events import Event, HostKeySeen, RefusalSeen, SecretProven
 from provost.engine.ledger import Ledger
 from provost.engine.limits import Limits
 from provost.engine.scrub import Scrubber, collect_secrets
+from provost.engine.ways import BECOME, Ways, has_key_beside, narrow
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 SLACK: Final = 1.25
 """A connector keeps its timeouts itself; this much later the engine stops waiting for it."""
@@ -26,7 +29,7 @@ GOODBYE: Final = 5.0
 GUARD: Final = "lockout_guard"
 """Why a login was not tried: the account has been refused so often in the last hour that it might be locked."""
 
-_HEARD: Final = frozenset({LoginRefused.code, "become_refused"})
+_HEARD: Final = frozenset({LoginRefused.code, BECOME})
 """Codes of refusals that a target counts against an account."""
 
 logger = logging.getLogger(__name__)
@@ -62,7 +65,11 @@ class Work:
         self._session: Session | None = None
         self._tries = {login.username: login.tries for login in job.target.logins}
         self._tries |= {wanted.username: wanted.tries for wanted in job.wanted}
-        self._refusals: dict[Login, LoginRefused] = {}
+        self.ways = Ways(job.target.logins)
+        self.proven: set[UUID] = set()
+        """Pending secrets that a session was opened with."""
+        self.entered: set[Wanted] = set()
+        """Accounts with whose new secrets a session was opened."""
 
     async def run(self, act: Callable[["Work"], Awaitable[None]]) -> None:
         """Do the job by `act` and settle every account. Raises nothing, unless its task is cancelled."""
@@ -146,9 +153,9 @@ class Work:
         """What it is that a job could not do its work: of a look alone, no failure but no answer."""
         return Status.UNVERIFIED if self.job.action is Action.VERIFY else Status.FAILED
 
-    def find_refusal(self, login: Login) -> str:
-        """Return the code with which the target refused a login in this job, or an empty string."""
-        return self._refusals[login].code if login in self._refusals else ""
+    def find_proven(self, wanted: Wanted) -> Staged | None:
+        """Return the pending secret of an account that this job has got in with, if there is one."""
+        return next((staged for staged in wanted.pending if staged.id in self.proven), None)
 
     async def reach(self, look: Callable[[Session], Awaitable[T]]) -> T:
         """Open a session and look, as often as the limits allow while the errors are worth another try.
@@ -178,22 +185,19 @@ class Work:
 
     async def _open(self) -> None:
         """Log in with one privileged account after the other, until one is accepted. None is refused twice."""
-        for login in self.job.target.logins:
-            if login in self._refusals:
-                continue
+        for login in self.ways:
             try:
                 await self._open_as(login)
             except LoginRefused as error:
-                self._refusals[login] = error
+                self.ways.refuse(login, error)
             else:
-                for staged in login.staged:
-                    self._emit(SecretProven(staged))
+                self.ways.take(login)
+                if self.ways.is_proof(login):
+                    for staged in login.staged:
+                        self.proven.add(staged)
+                        self._emit(SecretProven(staged))
                 return
-        codes = {error.code for error in self._refusals.values()}
-        raise LoginRefused(
-            " ".join(dict.fromkeys(error.message for error in self._refusals.values())),
-            code=codes.pop() if len(codes) == 1 else LoginRefused.code,
-        )
+        raise self.ways.sum_up()
 
     async def _open_as(self, login: Login) -> None:
         connector = self._connectors[self.job.target.kind]
@@ -262,39 +266,50 @@ class Work:
         async with self._logins:
             if self._tries[wanted.username] <= spare:
                 return Verification(Verdict.UNKNOWN, GUARD, _tell_guard(wanted.username, self.asset))
+            session = self._connected
+            self._tries[wanted.username] -= 1  # while it goes on: the account may be logged in to twice at once
             try:
                 async with asyncio.timeout(self._patience):
-                    verification = await self._connected.verify(wanted.username, secret)
+                    verification = await session.verify(wanted.username, secret)
             except TimeoutError:
                 return Verification(
                     Verdict.UNKNOWN, Unreachable.code, f"The login on {self.asset} was not answered in time."
                 )
+            finally:
+                self._tries[wanted.username] += 1
             if verification.refused:
                 self.see_refusal(self.job.target.asset_id, wanted.username)
             return verification
 
     async def prove(self, wanted: Wanted, secret: Secret) -> Verification:
-        """Log in with a secret that was just set; as a privileged account, open a session with it.
+        """Log in with a secret that was just set; where it makes somebody root, open a session with it, too.
 
-        That session is the job's from then on; if it is refused, the job goes on as another account, if it can.
+        That session is the job's from then on; if it is refused, the job goes on by another way, if it can.
         """
-        if wanted.login is None:
-            return await self.log_in(wanted, secret)
+        # Who gets in without this secret keeps a try for that.
+        told = await self.log_in(wanted, secret, spare=int(has_key_beside(wanted, secret)))
+        if wanted.login is None or told.verdict is Verdict.REJECTED:
+            return told
+        way = self.ways.find(wanted.login).renew(wanted.username, secret)
+        if (proof := narrow(way, wanted, secret, told.verdict)) is None:
+            return told
         await self.close()  # two sessions of Provost's on one target would wait for each other
         try:
-            await self._open_as(_give(wanted.login, secret))
+            await self._open_as(proof)
         except LoginRefused as error:
             verdict = Verdict.REJECTED if error.code in _HEARD else Verdict.UNKNOWN
-            failed = Verification(verdict, error.code, error.message)
+            told = Verification(verdict, error.code, error.message)
         except TargetError as error:
-            failed = Verification(Verdict.UNKNOWN, error.code, error.message)
+            told = Verification(Verdict.UNKNOWN, error.code, error.message)
         else:
-            return Verification(Verdict.ACCEPTED)
+            self.ways.renew(way, wanted.username, secret)
+            self.entered.add(wanted)
+            return told
         try:
             await self._open()
         except ProvostError:
             await self.close()
-        return failed
+        return told
 
     @property
     def _connected(self) -> Session:
@@ -321,16 +336,9 @@ async def close_in_time(closing: Session | Connector) -> None:
 def _tell_guard(username: str, asset: str) -> str:
     return (
         f"{username} was refused on {asset} as often in the last hour as Provost lets happen; another refusal "
-        "might lock the account. It is tried again when an hour has passed since the first."
+        "might lock the account. It is tried again an hour after the first of these, or when it is given "
+        "another secret: provost account add --replace"
     )
-
-
-def _give(login: Login, secret: Secret) -> Login:
-    """Return a login that gets in by `secret` alone, and becomes root as before."""
-    if not isinstance(secret, Password):
-        return replace(login, key=secret, password=None)
-    asked = secret if login.become is Become.SUDO else login.become_password
-    return replace(login, key=None, password=secret, become_password=asked)
 
 
 def _measure_patience(target: Target, limits: Limits) -> float:

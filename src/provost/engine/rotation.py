@@ -9,6 +9,7 @@ from provost.core.job import Staged, Wanted
 from provost.core.model import Decision, Presence, Status, Verdict
 from provost.core.secrets import SshKey
 from provost.engine.job import Work
+from provost.engine.ways import hangs_on
 
 logger = logging.getLogger(__name__)
 
@@ -117,11 +118,11 @@ def _settle(work: Work, wanted: Wanted, verification: Verification, left: str) -
                 f"{work.asset} acknowledged the change, then refused the login. {verification.message}",
             )
         case Verdict.UNKNOWN:
-            # Without a proof the privileged account's old secret is not given up, unless it has another way in.
-            safe = wanted.login is None or (wanted.login.key and not isinstance(wanted.current, SshKey))
+            # Without a proof no secret is given up that may be the only way in.
+            unsafe = hangs_on(wanted, wanted.current) and wanted not in work.entered
             work.ledger.settle(
                 wanted,
-                Status.UNVERIFIED if safe else Status.UNCERTAIN,
+                Status.UNCERTAIN if unsafe else Status.UNVERIFIED,
                 verification.reason,
                 verification.message,
                 verdict=Verdict.UNKNOWN,

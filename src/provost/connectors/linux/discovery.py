@@ -36,6 +36,7 @@ class Discovery:
         for line in self._parts["G"]:
             gid, _, name = line.partition(":")
             self._group_names.setdefault(gid, name)
+        self._gids = {name: gid for gid, name in self._group_names.items()}
         self._memberships = _collect(self._parts["M"], ":")
         self._shadow = {line.split(":")[0]: line.split(":")[1:] for line in self._parts["S"]}
         self._keys = _collect(self._parts["K"], "\t")
@@ -76,7 +77,9 @@ class Discovery:
             can_log_in=self._can_log_in(shell or "/bin/sh", kind, keys, ended=ended),
             locked=None if kind == "unknown" else kind in {"locked", "none"},
             superuser=None if uid is None else uid == 0,
-            privileges=self._sudoers.list_privileges(username, uid, gid, groups),
+            privileges=self._sudoers.list_privileges(
+                username, uid, {gid, *(self._gids.get(name, "") for name in groups or ())}, groups
+            ),
             last_login=self._logins.get(username),
             password_changed=_make_date(changed) if changed else None,
             password_expires=None if due is None else _EPOCH if changed == 0 else _make_date(due),

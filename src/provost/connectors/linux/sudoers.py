@@ -29,7 +29,7 @@ class Sudoers:
             return cls(None, host)
 
     def list_privileges(
-        self, username: str, uid: int | None, gid: str, groups: Iterable[str] | None
+        self, username: str, uid: int | None, gids: set[str], groups: Iterable[str] | None
     ) -> tuple[str, ...] | None:
         """Return the rules that let this account act as somebody else, as sudoers(5) writes them."""
         if self._rules is None or groups is None:
@@ -38,7 +38,7 @@ class Sudoers:
         found = []
         try:
             for rule in self._rules:
-                whose = _match(rule["User_List"], lambda entry: _is_meant(entry, username, uid, gid, names))
+                whose = _match(rule["User_List"], lambda entry: _is_meant(entry, username, uid, gids, names))
                 here = _match(rule["Host_List"], self._is_here)
                 if whose is None:
                     return None
@@ -58,7 +58,7 @@ class Sudoers:
 
 
 def _is_meant(
-    entry: Mapping[str, Any], username: str, uid: int | None, gid: str, groups: set[str]
+    entry: Mapping[str, Any], username: str, uid: int | None, gids: set[str], groups: set[str]
 ) -> bool | None:
     """Tell of an entry of a list of users; None: that cannot be told from here (a netgroup)."""
     if "username" in entry:
@@ -68,7 +68,7 @@ def _is_meant(
     if "usergroup" in entry:
         return entry["usergroup"] in groups
     if "usergid" in entry:
-        return str(entry["usergid"]) == gid
+        return str(entry["usergid"]) in gids
     return None
 
 

@@ -17,7 +17,6 @@ from provost.core.specs import (
     Spec,
     VerifySpec,
 )
-from provost.server.console.words import MEANINGS, NAMES
 
 _SHOWN: Final = 20
 
@@ -26,7 +25,6 @@ def describe_spec(spec: Spec) -> list[tuple[str, str]]:
     """Return what was asked for, as names and texts."""
     parameters = spec.parameters if isinstance(spec, PushSpec | RotateSpec | RemoveSpec) else {}
     rows = [
-        (_("What"), f"{NAMES[spec.action]}: {MEANINGS[spec.action]}"),
         (_("Accounts"), describe_accounts(spec)),
         (_("Assets"), join(spec.assets)),
         (_("Nodes, with all below them"), join(spec.nodes)),

@@ -35,6 +35,7 @@ class Parcel:
 
     id: UUID
     attempt: int
+    channel_id: UUID
     kind: ChannelKind
     address: str = field(repr=False)
     event: str
@@ -96,6 +97,7 @@ def _wrap(delivery: Delivery) -> Parcel:
     return Parcel(
         id=delivery.id,
         attempt=delivery.attempts,
+        channel_id=delivery.channel.id,
         kind=kind,
         address=delivery.channel.address,
         event=delivery.event,
@@ -109,13 +111,11 @@ def _wrap(delivery: Delivery) -> Parcel:
 def settle(*, parcel: Parcel, receipt: Receipt, now: datetime) -> None:
     """Write down what became of an attempt. One that another courier has taken over is left to that one."""
     with transaction.atomic():
-        delivery = (
-            Delivery.objects.select_for_update(of=("self",))
-            .select_related("channel")
-            .filter(id=parcel.id, attempts=parcel.attempt, state=DeliveryState.QUEUED)
-            .first()
-        )
-        if delivery is None:
+        channel = None
+        if receipt.fate is Fate.GONE:  # the channel before its deliveries, as whoever edits one locks them
+            channel = Channel.objects.select_for_update(no_key=True).filter(id=parcel.channel_id).first()
+        mine = Delivery.objects.select_for_update().filter(id=parcel.id, attempts=parcel.attempt)
+        if (delivery := mine.filter(state=DeliveryState.QUEUED).first()) is None:
             return
         pause = None
         if receipt.fate is Fate.LATER:
@@ -129,22 +129,19 @@ def settle(*, parcel: Parcel, receipt: Receipt, now: datetime) -> None:
         delivery.save(
             update_fields=["status", "error", "held_until", "next_try", "state", "delivered_at"],
         )
-        if receipt.fate is Fate.GONE:
-            _switch_off(delivery.channel)
+        if channel is not None and channel.active:
+            _switch_off(channel)
 
 
 def _switch_off(channel: Channel) -> None:
-    changed = Channel.objects.select_for_update(no_key=True).filter(id=channel.id, active=True).first()
-    if changed is None:
-        return
-    changed.active = False
-    changed.version += 1
-    changed.save(update_fields=["active", "version"])
-    give_up_queued(channel=changed)
+    channel.active = False
+    channel.version += 1
+    channel.save(update_fields=["active", "version"])
+    give_up_queued(channel=channel)
     audit.write(
         by=make_local("provost", face=Face.SERVER),
         action="channel.edit",
-        subject=f"channel {changed}",
+        subject=f"channel {channel}",
         details={"active": [True, False], "because": "the receiver answered 410: it is gone"},
     )
 

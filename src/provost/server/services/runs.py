@@ -23,7 +23,7 @@ from provost.server.models import Asset, Record, Run, Task
 from provost.server.models.runs import RunState
 from provost.server.services import audit, held, notices
 from provost.server.services.assets import find_asset
-from provost.server.services.expansion import expand
+from provost.server.services.expansion import expand, find_right
 from provost.server.services.leases import is_held
 from provost.server.services.locks import is_gone, name_owner
 from provost.server.services.pages import EVERYTHING, Page, Place, cut, read_all
@@ -128,7 +128,7 @@ def create_retry(*, by: Principal, run: Run, attended: bool = True) -> Run:
         Conflict: the run is not over yet.
         Forbidden: the caller may not push to all of its assets.
     """
-    check_run(by, run, what="retry this run")
+    check_run(by, run, what="retry this run", right=find_right(SPECS.validate_python(run.spec)))
     if run.state in ALIVE:
         raise Conflict(f"Run {run.id} is not over yet.", code="run_not_over")
     if run.state == RunState.SKIPPED:
@@ -182,14 +182,14 @@ def create_retry(*, by: Principal, run: Run, attended: bool = True) -> Run:
     return retry
 
 
-def check_run(by: Principal, run: Run, *, what: str) -> None:
-    """Make sure that somebody may work on every asset of a run.
+def check_run(by: Principal, run: Run, *, what: str, right: Right = Right.OPERATE) -> None:
+    """Make sure that somebody may work on every asset of a run, or has another right there.
 
     Raises:
         Forbidden: they may not.
     """
-    if not by.require(Right.OPERATE, what=what).everywhere:
-        check_assets(by, Right.OPERATE, Asset.objects.filter(records__run=run).distinct(), what=what)
+    if not by.require(right, what=what).everywhere:
+        check_assets(by, right, Asset.objects.filter(records__run=run).distinct(), what=what)
         if run.records.filter(asset=None).exists():
             raise Forbidden(
                 f"{by.name} may not {what}: assets of it are gone, and nobody knows where they were."

@@ -128,22 +128,30 @@ def _build_logins(
 
 
 def _vary(login: Login, account: Account, accounts: list[Account], left: _Pending) -> Iterator[Login]:
-    """Yield the login with each pending secret of the account in the place of the current one."""
-    for version in left.get((account.id, SecretType.SSH_KEY), []):
-        if isinstance(version.secret, SshKey) and version.secret.private:
-            yield replace(login, key=version.secret, password=None, staged=(version.id,))
-    for version in left.get((account.id, SecretType.PASSWORD), []):
-        if isinstance(version.secret, Password):
-            asked = version.secret if login.become is Become.SUDO else login.become_password
-            # Alone: a key that gets in would prove nothing of the password.
-            yield replace(login, key=None, password=version.secret, become_password=asked, staged=(version.id,))
-            if login.key and login.become is Become.SUDO:
-                yield replace(login, become_password=version.secret)
-    if login.become is Become.SU:
-        root = next((one for one in accounts if one.username == "root"), None)
-        for version in left.get((root.id, SecretType.PASSWORD), []) if root else []:
-            if isinstance(version.secret, Password):
-                yield replace(login, become_password=version.secret)
+    """Yield the login with pending secrets in the place of current ones, first with one, then with two.
+
+    Each is tried when those before it were refused: so what it has that they have not is proven, if it gets in.
+    """
+    by_key = [
+        (replace(login, key=version.secret, password=None), version.id)
+        for version in left.get((account.id, SecretType.SSH_KEY), [])
+        if isinstance(version.secret, SshKey) and version.secret.private
+    ]
+    # Alone: a key that gets in would prove nothing of the password.
+    alone = [
+        (replace(login.renew(account.username, version.secret), key=None), version.id)
+        for version in left.get((account.id, SecretType.PASSWORD), [])
+    ]
+    for way, staged in [*by_key, *alone]:
+        yield replace(way, staged=(staged,))
+    asked = [one.id for one in accounts if one.username == login.asked]
+    for version in [found for owner in asked for found in left.get((owner, SecretType.PASSWORD), [])]:
+        if not isinstance(version.secret, Password):
+            continue
+        if login.key or login.become is Become.SU:
+            yield replace(login, become_password=version.secret, staged=(version.id,))
+        for way, staged in by_key if login.become is Become.SUDO else [*by_key, *alone]:
+            yield replace(way, become_password=version.secret, staged=(staged, version.id))
 
 
 def _pick_password(held: dict[SecretType, Secret]) -> Password | None:

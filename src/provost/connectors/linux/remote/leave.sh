@@ -221,6 +221,7 @@ p_archive() { # FOLDER: pack the home and the belongings there; `archive` is the
     archive=
     output="could not write in $1"
     set -- "$1" "$1/.$user.draft" "$1/$user-$(date -u +%Y%m%dT%H%M%SZ).tar.gz"
+    rm -f "$2" # what a shell that was killed has left may still write there
     {
         [ -z "$place" ] || printf '%s\n' "${place#/}"
         p_belongings | sed 's,^/,,'
