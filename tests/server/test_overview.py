@@ -107,7 +107,7 @@ def test_the_overview_counts_what_is_in_reach(world: Any) -> None:
     assert {one.reason for one in all_of_them.failures} == {"", "unreachable", "not_root"}
     assert (mine.stopped, [one.reason for one in all_of_them.stopped]) == ([], ["no_assets"])
     assert [str(one.id) for one in mine.running] == [world.runs["inside"]]
-    assert mine.steps.model_dump() == {"asset": True, "push": True, "task": True}
+    assert mine.steps.model_dump() == {"asset": True, "push": True, "task": True, "check": False}
     assert mine.due == []
     task = tasks.find_task(by=BY, name="inside-task")
     type(task).objects.filter(id=task.id).update(next_due=now)

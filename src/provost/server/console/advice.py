@@ -301,14 +301,6 @@ ADVICE: Final[dict[str, Advice]] = {
         _("The asset acknowledged the removal, and has the account still."),
         _("Look on the host: something may make it anew, such as configuration management. Then press Retry."),
     ),
-    "acting_account": Advice(
-        _("Provost is logged in on the asset with this very account, so it was left alone."),
-        _("Make another account privileged there. Then try again."),
-    ),
-    "protected_account": Advice(
-        _("The asset cannot do without this account, so it was left alone."),
-        _("Leave it out."),
-    ),
     "account_not_ours": Advice(
         _("Provost did not create the account, so it is not disabled or removed without force."),
         _("On the account's page, an administrator can do it all the same."),
