@@ -267,3 +267,19 @@ def test_accounts_are_placed_by_name() -> None:
         with pytest.raises((NotFound, Refused)) as caught:
             accounts.find_places(by=BY, names=names)
         assert caught.value.code == code
+
+
+def test_an_account_may_be_left_out_of_reconciliations() -> None:
+    """Who is never to be reconciled is no part of a run that does, also where it is named."""
+    from provost.core.specs import ReconcileSpec
+    from provost.server.services import accounts, runs
+    from provost.server.services.checks import AccountFields
+
+    for name in ("a", "b"):
+        add(name, Password(f"of-{name}"))
+    accounts.edit_account(by=BY, fields=AccountFields("a", "web1", reconcile=False))
+    spec = ReconcileSpec(action="reconcile", assets=("web1",))
+    run = runs.create_run(by=BY, spec=spec, attended=False)
+    assert [record.username for record in run.records.all()] == ["b"]
+    with pytest.raises(Refused, match="never to be reconciled"):
+        runs.create_run(by=BY, spec=spec.model_copy(update={"usernames": ("a",)}), attended=False)

@@ -119,13 +119,23 @@ def edit(
     privileged: _Privileged = None,
     priority: _Priority = None,
     become: _Become = None,
+    reconcile: Annotated[
+        bool | None,
+        typer.Option(
+            "--reconcile/--never-reconcile",
+            help="Whether its secret may be set again when the asset refuses it.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Change what is given of an account, and leave the rest. Its secret: account add --replace."""
     from provost.core.operations import EDIT_ACCOUNT
     from provost.core.requests import AccountPatch
 
-    body = say(AccountPatch, **list_given(privileged=privileged, priority=priority, become=become))
+    body = say(
+        AccountPatch, **list_given(privileged=privileged, priority=priority, become=become, reconcile=reconcile)
+    )
     _print_account(call(EDIT_ACCOUNT, account=account, body=body), as_json=as_json)
 
 
@@ -202,6 +212,8 @@ def _print_account(account: "AccountDocument", *, as_json: bool) -> None:
     ]
     if account.privileged:
         fields += [("priority", account.priority), ("become", account.become)]
+    if not account.reconcile:
+        fields.append(("reconcile", "never"))
     fields += [
         ("made by", "Provost" if account.created_by_provost else "others"),
         ("secrets", [_sum_up(held) for held in account.secrets] or "none"),

@@ -117,11 +117,15 @@ class AccountBody(Said):
 
 
 class AccountPatch(Said):
-    """What is to change of an account; what is not given stays."""
+    """What is to change of an account; what is not given stays.
+
+    Without `reconcile`, its secret is never set again when the target refuses it.
+    """
 
     privileged: Flag | None = None
     priority: int | None = Field(None, strict=True, ge=-(2**31), le=2**31 - 1)
     become: Become | None = None
+    reconcile: Flag | None = None
 
 
 class AccountQuery(PageQuery):

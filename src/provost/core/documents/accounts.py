@@ -35,7 +35,10 @@ class SecretDocument(Document):
 
 
 class AccountDocument(Document):
-    """A username on an asset; in the list since `listed_at`, or not (null)."""
+    """A username on an asset; in the list since `listed_at`, or not (null).
+
+    `reconcile`: its secret may be set again when the target refuses it.
+    """
 
     username: str
     asset: str
@@ -43,6 +46,7 @@ class AccountDocument(Document):
     priority: int
     become: Become
     created_by_provost: bool
+    reconcile: bool
     listed_at: datetime | None
     created: datetime
     version: int

@@ -66,9 +66,9 @@ def show_account(by: Principal, account: str) -> AccountDetailDocument:
 def edit_account(
     by: Principal, account: str, body: AccountPatch, version: int | None = None
 ) -> AccountDocument:
-    """Change whether an account is privileged, its priority, and how it becomes root."""
+    """Change whether an account is privileged or reconciled, its priority, and how it becomes root."""
     username, asset = split_account(account)
-    fields = AccountFields(username, asset, body.privileged, body.priority, body.become)
+    fields = AccountFields(username, asset, body.privileged, body.priority, body.become, body.reconcile)
     return describe_accounts([accounts.edit_account(by=by, fields=fields, version=version)])[0]
 
 

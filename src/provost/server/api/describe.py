@@ -69,6 +69,7 @@ def describe_accounts(accounts: Sequence[Account]) -> list[told.AccountDocument]
             priority=account.priority,
             become=Become(account.become),
             created_by_provost=account.created_by_provost,
+            reconcile=account.reconcile,
             listed_at=account.listed_at,
             created=account.created,
             version=account.version,

@@ -137,7 +137,7 @@ def list_activity(request: Visit, account: str) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def edit_account(request: Visit, account: str) -> HttpResponse:
-    """Change whether an account is privileged, its priority, and how it becomes root."""
+    """Change whether an account is privileged or reconciled, its priority, and how it becomes root."""
     found = api.show_account(request.visitor, account)
     form = Form(AccountPatch, request, start=found.model_dump())
     if request.method == "POST":

@@ -90,7 +90,7 @@ def add_account(*, by: Principal, fields: AccountFields, secret: Secret, replace
 
 
 def edit_account(*, by: Principal, fields: AccountFields, version: int | None = None) -> Account:
-    """Change what the operator says of an account: whether it is privileged, its priority, how it becomes root.
+    """Change what the operator says of an account: whether it is privileged, or reconciled, and so on.
 
     Raises:
         NotFound: there is no such asset, or no such account on it.
@@ -113,6 +113,7 @@ def update_fields(account: Account, fields: AccountFields) -> dict[str, list[obj
         "privileged": fields.privileged,
         "priority": fields.priority,
         "become": None if fields.become is None else fields.become.value,
+        "reconcile": fields.reconcile,
     }
     changed = {
         name: [getattr(account, name), value]

@@ -42,6 +42,7 @@ class AccountFields:
     privileged: bool | None = None
     priority: int | None = None
     become: Become | None = None
+    reconcile: bool | None = None
 
 
 @cache
