@@ -144,6 +144,8 @@ def read_body(form: Form[Any], *, base: Spec | None = None, **also: Any) -> Any:
             update["rules"] = base.rules
         if "spec.key_algorithm" not in form.values:
             update["key_algorithm"] = base.key_algorithm
+    if isinstance(spec, RotateSpec) and isinstance(base, RotateSpec):
+        update["parameters"] = base.parameters  # the form does not have them
     return body.model_copy(update={"spec": spec.model_copy(update=update)})
 
 
