@@ -65,7 +65,7 @@ def test_an_account_is_edited_and_removed(desk: Desk, site: Site) -> None:
     page.get_by_role("button", name="Take off the list").click()
     expect(page.get_by_role("button", name="Leave it as it is")).to_be_focused()
     desk.look("account-remove")
-    page.get_by_role("button", name="Off the list").click()
+    page.get_by_role("button", name="Off the list", exact=True).click()
     expect(page.get_by_text("This account is not in the list.")).to_be_visible()
     desk.look("account-unlisted")
     page.get_by_role("button", name="Take off the list").click()
