@@ -34,6 +34,7 @@ from provost.core.documents.overview import (
     StepsDocument,
     WantingDocument,
 )
+from provost.core.documents.pairs import PairDocument
 from provost.core.documents.runs import (
     ActivityDocument,
     ReasonDocument,
@@ -85,6 +86,7 @@ __all__ = [
     "NodeDocument",
     "OverviewDocument",
     "PageDocument",
+    "PairDocument",
     "PrivilegedDocument",
     "ProblemDocument",
     "ProofDocument",
