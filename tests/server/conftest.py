@@ -95,9 +95,7 @@ class World:
                 accounts.add_account(by=by, fields=account, secret=Password(f"hush {place} of {username}"))
             spec = PushSpec(assets=(asset.name,), usernames=("bob",), secret_type=SecretType.PASSWORD)
             tasks.create_task(by=by, fields=tasks.TaskFields(f"{place}-task", spec), specified=None)
-            over, waiting = (
-                runs.create_push(by=by, spec=spec, specified=None, attended=False) for _ in range(2)
-            )
+            over, waiting = (runs.create_run(by=by, spec=spec, attended=False) for _ in range(2))
             over.records.update(status="failed")
             type(over).objects.filter(id=over.id).update(state="finished")
             self.over[place], self.runs[place] = str(over.id), str(waiting.id)

@@ -21,7 +21,7 @@ Covered = Collection[tuple[int, UUID]]
 
 
 def note_arrivals(*, asset_ids: Collection[int], covered: Covered = ()) -> None:
-    """Note the assets that have come to where templates are for; `covered` is what `list_covered` told before."""
+    """Note assets that have come to where templates are for; `covered` is what `list_covered` told before."""
     now = timezone.now()
     arrived = sorted(set(list_covered(asset_ids=asset_ids)).difference(covered))
     Arrival.objects.bulk_create(

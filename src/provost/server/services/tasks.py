@@ -129,7 +129,7 @@ def _save(by: Principal, task: Task, fields: TaskFields, specified: Secret | Non
     check_later(by=by, spec=fields.spec, specified=secret)
     if fields.new_assets and not (isinstance(fields.spec, PushSpec) and fields.spec.nodes):
         raise Refused(
-            "What is also done for new assets is a push, and names the nodes that they come to (/: everywhere).",
+            "What is also done for new assets is a push, and names nodes that they come to (/: everywhere).",
             code="template_refused",
         )
     now = timezone.now()
