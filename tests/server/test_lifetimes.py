@@ -214,7 +214,7 @@ def test_what_fails_keeps_nothing_else_from_its_turn(monkeypatch):
 
 
 def test_push_gives_a_lifetime_to_what_provost_creates_alone():
-    """An account that was there before is adopted for good; what Provost creates, or restores, lives as told."""
+    """An account that was there before is adopted for good; what Provost creates or restores lives as told."""
     add_asset("db1")
     push("alice")
     memory.HOSTS["db1"].accounts["carol"] = memory.Account("hers")
@@ -320,7 +320,7 @@ def test_restored_account_is_due_as_before():
 
 
 def test_privileged_account_lives_for_good():
-    """What Provost works with gets no lifetime, and loses one as it becomes privileged, by hand or an import."""
+    """What Provost works with gets no lifetime, and loses one as it gets privileged, by hand or an import."""
     from provost.server.services.accounts import edit_account
     from provost.server.services.checks import AccountFields
     from provost.server.services.imports import import_inventory

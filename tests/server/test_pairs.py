@@ -88,7 +88,7 @@ def test_rotation_of_everything_leaves_the_active_one_alone(pair):
 
 
 def test_naming_the_active_one_is_refused(pair):
-    """Who names the account that is in use is told to rotate the pair; both of them are the one that is idle."""
+    """Who names the account that is in use is told to rotate the pair; both of them mean the idle one."""
     del pair
     with pytest.raises(Refused, match="provost pair rotate app") as refused:
         rotate("app_a")
@@ -130,7 +130,7 @@ def test_run_that_waits_rotates_nobody_who_came_into_use(pair):
 
 
 def test_retry_rotates_nobody_who_came_into_use(pair, hosts):
-    """A rotation that failed, tried again after the pair has switched, leaves the account alone: it is in use."""
+    """A rotation that failed, tried again after the pair has switched, leaves the account alone."""
     from provost.server.services.runs import create_retry
 
     del pair
