@@ -166,6 +166,7 @@ class MemoryConnector:
     protected = frozenset({"root"})
     options: type[BaseModel] = Options
     parameters: type[BaseModel] = Parameters
+    protected = frozenset({"root"})
     removal: type[BaseModel] = RemovalParameters
 
     def __init__(self, hosts: dict[str, Host] | None = None) -> None:
@@ -339,7 +340,7 @@ class MemorySession:
         account = self._host.accounts.get(username)
         if username == self.actor:
             raise ChangeRefused(f"{username} acts on {self._asset} itself.", code="acting_account")
-        if username == "root" or (account and account.uid == 0):
+        if username in MemoryConnector.protected or (account and account.uid == 0):
             raise ChangeRefused(f"{self._asset} cannot do without {username}.", code="protected_account")
 
 

@@ -3,6 +3,7 @@
 import re
 
 from provost.connectors._ssh import Routes
+from provost.connectors.linux.leaving import PROTECTED
 from provost.connectors.linux.parameters import LinuxOptions, LinuxParameters, LinuxRemoval
 from provost.connectors.linux.session import LinuxSession
 from provost.connectors.linux.shell import Shell
@@ -37,6 +38,7 @@ class LinuxConnector:
     protected = PROTECTED
     options = LinuxOptions
     parameters = LinuxParameters
+    protected = PROTECTED
     removal = LinuxRemoval
 
     def __init__(self) -> None:
