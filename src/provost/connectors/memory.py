@@ -166,7 +166,6 @@ class MemoryConnector:
     protected = frozenset({"root"})
     options: type[BaseModel] = Options
     parameters: type[BaseModel] = Parameters
-    protected = frozenset({"root"})
     removal: type[BaseModel] = RemovalParameters
 
     def __init__(self, hosts: dict[str, Host] | None = None) -> None:

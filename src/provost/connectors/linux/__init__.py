@@ -13,17 +13,6 @@ from provost.core.job import Login, Target
 from provost.core.model import Capability, SecretType
 from provost.core.secrets import Password, Secret
 
-PROTECTED = frozenset(
-    {
-        "root", "toor", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news", "uucp",
-        "proxy", "www-data", "backup", "list", "irc", "gnats", "nobody", "adm", "shutdown", "halt",
-        "operator", "systemd-network", "systemd-resolve", "systemd-timesync", "systemd-oom",
-        "systemd-coredump", "messagebus", "dbus", "sshd", "polkitd", "_apt", "syslog", "tcpdump", "tss",
-        "uuidd", "chrony", "rpc",
-    }
-)  # fmt: skip
-"""Names that come with Debian, Red Hat, SUSE or Alpine."""
-
 _LONGEST_USERNAME = 32  # LOGIN_NAME_MAX less one, useradd(8)
 _LONGEST_PASSWORD = 256  # bytes; PAM_MAX_RESP_SIZE is 512, crypt(5) takes 511
 
@@ -38,7 +27,6 @@ class LinuxConnector:
     protected = PROTECTED
     options = LinuxOptions
     parameters = LinuxParameters
-    protected = PROTECTED
     removal = LinuxRemoval
 
     def __init__(self) -> None:
