@@ -198,7 +198,7 @@ class Shell:
         Raises:
             Unreachable: `connection_lost`; the shell or the connection ended.
         """
-        lines = []
+        lines: list[str] = []
         while True:
             try:
                 line = await self._process.stdout.readuntil(b"\n")

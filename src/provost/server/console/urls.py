@@ -16,6 +16,7 @@ from provost.server.console import (
     imports,
     language,
     nodes,
+    pairs,
     previews,
     push,
     reveal,
@@ -43,6 +44,7 @@ urlpatterns: list[URLPattern] = [
         asset_test,
         nodes,
         imports,
+        pairs,  # before the accounts, as above
         accounts,
         push,
         targets,
