@@ -95,7 +95,7 @@ def test_a_push_is_saved_for_new_assets(desk: Desk, site: Site) -> None:
     spec = told["spec"] | {"kinds": ["linux"]}
     site.api.patch("tasks/usual", json={"spec": spec}).raise_for_status()
     page = desk.go("/tasks/usual/edit")
-    page.get_by_label("Comment").fill("another")
+    page.locator("#save").get_by_label("Comment").fill("another")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("The task is saved.")).to_be_visible()
     told = site.api.get("tasks/usual").json()
