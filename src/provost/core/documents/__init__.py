@@ -35,6 +35,7 @@ from provost.core.documents.overview import (
     StepsDocument,
     WantingDocument,
 )
+from provost.core.documents.pairs import PairDocument
 from provost.core.documents.runs import (
     ActivityDocument,
     ReasonDocument,
@@ -89,6 +90,7 @@ __all__ = [
     "NodeDocument",
     "OverviewDocument",
     "PageDocument",
+    "PairDocument",
     "PrivilegedDocument",
     "ProblemDocument",
     "ProofDocument",

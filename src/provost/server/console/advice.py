@@ -49,6 +49,10 @@ ADVICE: Final[dict[str, Advice]] = {
         _("A stored secret is damaged. Other assets are not concerned."),
         _("Replace the secret on the account's page, or restore the database from a backup, then press Retry."),
     ),
+    "pair_active": Advice(
+        _("The account came into use in its pair after the rotation was asked for."),
+        _("Rotate the pair: the account that is idle now gets the new secret."),
+    ),
     "cancelled": Advice(
         _("The run was stopped before it changed anything here."),
         _("Press Retry to do the rest."),

@@ -16,6 +16,7 @@ from provost.core.push import PushSpec
 from provost.core.rights import Principal, Right
 from provost.server.console import schedules, targets
 from provost.server.console.forms import Form, read_number
+from provost.server.console.lives import describe_lives, read_lives
 from provost.server.console.visitors import Visit
 
 B = TypeVar("B", bound=BaseModel)
@@ -40,6 +41,7 @@ _PLACES: Final = {
     "task_exists": "name",
     "schedule_refused": "schedule",
     "schedule_never": "schedule",
+    "template_refused": "new_assets",
 }
 _CLASSES: Final = ("lower", "upper", "digits", "symbols")
 _LEAST: Final = 9
@@ -56,7 +58,8 @@ def require_operator(visitor: Principal) -> None:
 
 def make_form(model: type[B], request: Visit, start: Mapping[str, Any] | None = None) -> Form[B]:
     """Return the form as it was posted, or as it begins: with `start`, or what the query names."""
-    return Form(model, request, start=start or _begin(request.GET), places=_PLACES)
+    start = start or _begin(request.GET)
+    return Form(model, request, start={**start, **describe_lives(start["spec"])}, places=_PLACES)
 
 
 def _begin(query: QueryDict) -> dict[str, Any]:
@@ -82,6 +85,9 @@ def read_body(form: Form[B], *, base: PushSpec | None = None, **also: Any) -> B:
     spec: PushSpec = getattr(body, "spec")  # noqa: B009  # bodies that hold one
     names = (part.strip() for line in spec.usernames for part in line.split(","))
     update: dict[str, Any] = {"usernames": tuple(dict.fromkeys(name for name in names if name))}
+    update |= read_lives(form)
+    if isinstance(base, PushSpec) and "spec.kinds" not in form.values:
+        update["kinds"] = base.kinds
     if base is not None and "spec.rules.length" not in form.values:
         update["rules"] = base.rules
     if base is not None and "spec.key_algorithm" not in form.values:

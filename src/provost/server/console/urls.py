@@ -17,6 +17,7 @@ from provost.server.console import (
     imports,
     language,
     nodes,
+    pairs,
     previews,
     push,
     reveal,
@@ -44,6 +45,7 @@ urlpatterns: list[URLPattern] = [
         asset_test,
         nodes,
         imports,
+        pairs,  # before the accounts, as above
         accounts,
         push,
         targets,
