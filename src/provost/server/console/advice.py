@@ -242,6 +242,14 @@ ADVICE: Final[dict[str, Advice]] = {
         _("The account was locked in part."),
         _("Mend what the message says. Then press Retry."),
     ),
+    "enable_refused": Advice(
+        _("The host did not let the account in again; it is as disabled as it was."),
+        _("Mend what the message says, then press Retry. If there is no such account, push it."),
+    ),
+    "enable_unsure": Advice(
+        _("The account lets keys in again; its password is locked still."),
+        _("Rotate its password, or mend what the message says and press Retry."),
+    ),
     "processes_left": Advice(
         _("The account is locked. Something under its uid still runs on the host."),
         _("Look at what the message names. Then press Retry, or end it by hand if two accounts share the uid."),
