@@ -8,8 +8,8 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 LAB_PACKAGES := openssh-server openssh-client sshpass sudo util-linux
 TEST_PACKAGES := $(LAB_PACKAGES) chromium gettext postgresql shellcheck fish tcsh zsh mksh
 
-# Tests wait for hosts and processes more than they work. Who has nothing left to do takes over from another.
-SIDE_BY_SIDE := --numprocesses 4 --dist worksteal
+# Tests wait for hosts and processes more than they work.
+SIDE_BY_SIDE := --numprocesses 3 --dist loadfile
 
 # Without compiled files each of the many processes that tests start would compile Provost anew.
 unexport PYTHONDONTWRITEBYTECODE

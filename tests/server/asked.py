@@ -71,6 +71,13 @@ ASKED: dict[str, Callable[[str, Any], dict[str, Any]]] = {
         "account": f"{place}-alice@{place}1",
         "query": said.ForgetQuery(forget=True),
     },
+    "pairs.list_pairs": lambda *_: {"query": said.PairQuery()},
+    "pairs.add_pair": lambda place, _: {
+        "body": said.PairBody(name="new", asset=f"{place}1", active=f"{place}-alice", idle=f"{place}-app-c")
+    },
+    "pairs.show_pair": lambda place, _: {"name": f"{place}-pair"},
+    "pairs.remove_pair": lambda place, _: {"name": f"{place}-pair"},
+    "pairs.rotate_pair": lambda place, _: {"name": f"{place}-pair", "body": said.PairRotationBody()},
     "runs.list_runs": lambda *_: {"query": said.RunQuery()},
     "runs.push": lambda place, _: {
         "body": said.PushBody(spec=describe_push(place), secret=hush()),

@@ -82,7 +82,7 @@ class World:
     def __init__(self) -> None:
         from allauth.usersessions.models import UserSession
 
-        from provost.server.services import accounts, assets, channels, nodes, runs, tasks, tokens, users
+        from provost.server.services import accounts, assets, channels, nodes, pairs, runs, tasks, tokens, users
         from provost.server.services.checks import AccountFields, AssetFields
 
         self.local = make_local("tester")
@@ -93,14 +93,14 @@ class World:
             nodes.ensure_nodes(by=by, paths=[f"{top}/web", f"{top}/empty"])
             asset = AssetFields(f"{place}1", "memory", f"{place}1", nodes=(f"{top}/web",))
             assets.add_asset(by=by, fields=asset)
-            for username in ("root", f"{place}-alice"):
+            for username in ("root", *(f"{place}-{name}" for name in ("alice", "app-a", "app-b", "app-c"))):
                 account = AccountFields(username, asset.name, privileged=username == "root")
                 accounts.add_account(by=by, fields=account, secret=Password(f"hush {place} of {username}"))
+            pair = pairs.PairFields(f"{place}-pair", asset.name, f"{place}-app-a", f"{place}-app-b")
+            pairs.add_pair(by=by, fields=pair)
             spec = PushSpec(assets=(asset.name,), usernames=("bob",), secret_type=SecretType.PASSWORD)
             tasks.create_task(by=by, fields=tasks.TaskFields(f"{place}-task", spec), specified=None)
-            over, waiting = (
-                runs.create_run(by=by, spec=spec, specified=None, attended=False) for _ in range(2)
-            )
+            over, waiting = (runs.create_run(by=by, spec=spec, attended=False) for _ in range(2))
             over.records.update(status="failed")
             type(over).objects.filter(id=over.id).update(state="finished")
             self.over[place], self.runs[place] = str(over.id), str(waiting.id)

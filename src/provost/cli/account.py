@@ -26,6 +26,9 @@ _Priority = Annotated[
 _Become = Annotated[Become | None, typer.Option(help="How it becomes root (usual: none).")]
 
 
+_LIFE = "Lifetime"
+
+
 @app.command()
 def add(
     username: Annotated[str, typer.Argument(metavar="USERNAME")],
@@ -112,31 +115,57 @@ def show(account: AccountName, *, as_json: AsJson = False) -> None:
     _print_account(call(SHOW_ACCOUNT, account=account), as_json=as_json)
 
 
-@app.command()
-def edit(
+@app.command("edit", hidden=True)
+@app.command("set")
+def set_(
     account: AccountName,
     *,
     privileged: _Privileged = None,
     priority: _Priority = None,
     become: _Become = None,
+    expires: Annotated[
+        str | None,
+        typer.Option(help="When it is disabled, like 2026-12-31T12:00Z.", rich_help_panel=_LIFE),
+    ] = None,
+    lifetime: Annotated[
+        str | None, typer.Option(help="The same, from now: 90s, 15m, 12h or 30d.", rich_help_panel=_LIFE)
+    ] = None,
+    never_expires: Annotated[
+        bool, typer.Option("--never-expires", help="It lives for good.", rich_help_panel=_LIFE)
+    ] = False,
+    grace: Annotated[
+        str | None,
+        typer.Option(help="How long after its end it is removed (usual: 7d).", rich_help_panel=_LIFE),
+    ] = None,
     reconcile: Annotated[
         bool | None,
         typer.Option(
-            "--reconcile/--never-reconcile",
-            help="Whether its secret may be set again when the asset refuses it.",
+            "--reconcile/--no-reconcile",
+            help="Whether its secret may be set again where the target refuses it.",
             show_default=False,
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Change what is given of an account, and leave the rest. Its secret: account add --replace."""
+    from provost.core.durations import parse_duration
     from provost.core.operations import EDIT_ACCOUNT
     from provost.core.requests import AccountPatch
 
-    body = say(
-        AccountPatch, **list_given(privileged=privileged, priority=priority, become=become, reconcile=reconcile)
+    if [expires is not None, lifetime is not None, never_expires].count(True) > 1:
+        raise Refused("Give one of --expires, --lifetime and --never-expires.", code="usage")
+    given = list_given(
+        privileged=privileged,
+        priority=priority,
+        become=become,
+        reconcile=reconcile,
+        expires_at=expires,
+        lifetime=None if lifetime is None else parse_duration(lifetime),
+        grace=None if grace is None else parse_duration(grace),
     )
-    _print_account(call(EDIT_ACCOUNT, account=account, body=body), as_json=as_json)
+    if never_expires:
+        given["expires_at"] = None
+    _print_account(call(EDIT_ACCOUNT, account=account, body=say(AccountPatch, **given)), as_json=as_json)
 
 
 @app.command()
@@ -216,9 +245,22 @@ def _print_account(account: "AccountDocument", *, as_json: bool) -> None:
         fields.append(("reconcile", "never"))
     fields += [
         ("made by", "Provost" if account.created_by_provost else "others"),
+        ("lifetime", _say_life(account)),
         ("secrets", [_sum_up(held) for held in account.secrets] or "none"),
     ]
     print_fields(fields)
+
+
+def _say_life(account: "AccountDocument") -> str:
+    from provost.core.durations import write_duration
+
+    text = "for good"
+    if account.expires_at is not None:
+        grace = f"removed {write_duration(account.grace)} later" if account.grace else "then removed"
+        text = f"until {account.expires_at:%Y-%m-%d %H:%M:%S}, {grace}"
+    if account.disabled_at is not None:
+        text += f"; disabled since {account.disabled_at:%Y-%m-%d %H:%M:%S}"
+    return text
 
 
 def _sum_up(held: "SecretDocument") -> str:

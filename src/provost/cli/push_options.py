@@ -34,6 +34,9 @@ class PushOptions:
     nodes: Annotated[
         list[str] | None, typer.Option("--node", help="A folder: all assets in it and below (repeat).")
     ] = None
+    kinds: Annotated[
+        list[str] | None, typer.Option("--kind", help="Only assets of this kind (repeat for more).")
+    ] = None
     secret_stdin: Annotated[
         bool,
         typer.Option("--secret-stdin", help="Read the password from standard input.", rich_help_panel=_NEW),
@@ -70,6 +73,23 @@ class PushOptions:
     verify: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Log in with what was set.", rich_help_panel=HOW)
     ] = True
+    lifetime: Annotated[
+        str | None,
+        typer.Option(
+            "--lifetime",
+            help="How long accounts live that Provost creates: 12h, 30d (usual: for good).",
+            show_default=False,
+            rich_help_panel=HOW,
+        ),
+    ] = None
+    grace: Annotated[
+        str,
+        typer.Option(
+            "--grace",
+            help="At the end of its lifetime an account is disabled; after this time it is removed.",
+            rich_help_panel=HOW,
+        ),
+    ] = "7d"
     concurrency: Annotated[int, typer.Option("--concurrency", help="Assets at once.", rich_help_panel=HOW)] = 50
     connect_timeout: Annotated[
         float, typer.Option("--connect-timeout", help="Seconds.", rich_help_panel=HOW)
@@ -84,6 +104,7 @@ Given = Mapping[str, Any]
 
 _SAME: Final = {
     "accounts": "usernames",
+    "kinds": "kinds",
     "secret_type": "secret_type",
     "algorithm": "key_algorithm",
     "verify": "verify",
@@ -111,7 +132,7 @@ def take_rotation_options(command: Callable[..., None]) -> Callable[..., None]:
             usual.get(field.name, field.default),
         )
         for field in _FIELDS
-        if field.name != "verify"
+        if field.name not in _PUSH_ALONE
     ]
     return _take(command, parameters)
 
@@ -128,6 +149,8 @@ def take_given_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 _FIELDS: Final = fields(PushOptions)
+_PUSH_ALONE: Final = {"verify", "kinds", "lifetime", "grace"}
+"""Options that say nothing of a rotation."""
 
 
 def _make_parameter(name: str, kind: Any, default: Any) -> inspect.Parameter:
@@ -257,6 +280,7 @@ def build_rotation(given: Given, *, specified: bool, privileged: bool) -> "Rotat
 
 def _read_options(given: Given, rules: "PasswordRules", *, specified: bool) -> dict[str, Any]:
     from provost.cli.pairs import split_pairs
+    from provost.core.durations import parse_duration
     from provost.core.model import Strategy
 
     values = {field: given[name] for name, field in _SAME.items() if name in given}
@@ -264,6 +288,7 @@ def _read_options(given: Given, rules: "PasswordRules", *, specified: bool) -> d
         values |= {"assets": given.get("assets", ()), "nodes": given.get("nodes", ())}
     if "params" in given:
         values["parameters"] = split_pairs(given["params"])
+    values |= {name: parse_duration(given[name]) for name in ("lifetime", "grace") if name in given}
     if specified:
         values["strategy"] = Strategy.SPECIFIED
     values["rules"] = _change_rules(rules, given)

@@ -57,6 +57,12 @@ def create(
     inactive: Annotated[
         bool, typer.Option("--inactive", help="The clock does not start it.", rich_help_panel=_WHEN)
     ] = False,
+    on_new_assets: Annotated[
+        bool,
+        typer.Option(
+            "--on-new-assets", help="Also for each asset that is added to its folders.", rich_help_panel=_WHEN
+        ),
+    ] = False,
     comment: _Comment = None,
     as_json: AsJson = False,
 ) -> None:
@@ -78,6 +84,7 @@ def create(
         schedule=_build_schedule(None, every=every, cron=cron, zone=zone, window=window),
         active=not inactive,
         comment=comment or "",
+        new_assets=on_new_assets,
         secret=make_secret_body(specified) if specified else None,
     )
     print_task(call(CREATE_TASK, body=body), as_json=as_json)
@@ -112,6 +119,8 @@ def edit(
     given: Given,
     privileged: _Privileged = None,
     random: Annotated[bool, typer.Option("--random", help="Random secrets, instead of one of yours.")] = False,
+    no_lifetime: Annotated[bool, typer.Option("--no-lifetime", help="Accounts live for good.")] = False,
+    all_kinds: Annotated[bool, typer.Option("--all-kinds", help="Assets of every kind.")] = False,
     no_params: Annotated[bool, typer.Option("--no-params", help="Take all parameters away.")] = False,
     every: _Every = None,
     cron: _Cron = None,
@@ -123,6 +132,15 @@ def edit(
     ] = False,
     active: Annotated[
         bool | None, typer.Option("--active/--inactive", show_default=False, rich_help_panel=_WHEN)
+    ] = None,
+    on_new_assets: Annotated[
+        bool | None,
+        typer.Option(
+            "--on-new-assets/--no-on-new-assets",
+            help="Also for each asset that is added to its folders.",
+            show_default=False,
+            rich_help_panel=_WHEN,
+        ),
     ] = None,
     rename: Annotated[str | None, typer.Option("--rename", help="Give it another name.")] = None,
     comment: _Comment = None,
@@ -149,6 +167,10 @@ def edit(
     changes: dict[str, Any] = {}
     if random:
         changes["strategy"] = Strategy.RANDOM
+    if no_lifetime:
+        changes["lifetime"] = None
+    if all_kinds:
+        changes["kinds"] = ()
     if no_params:
         changes["parameters"] = {}
     base = None
@@ -159,6 +181,7 @@ def edit(
     patch = list_given(
         name=rename,
         active=active,
+        new_assets=on_new_assets,
         comment=comment,
         secret=make_secret_body(specified) if specified else None,
     )

@@ -7,6 +7,7 @@ from provost.cli.call import call
 from provost.cli.output import print_fields, print_json, print_line, print_table
 from provost.cli.report import print_runs, sum_up
 from provost.core.documents import ScheduleDocument, TaskDetailDocument, TaskDocument
+from provost.core.durations import write_duration
 from provost.core.errors import NotFound
 from provost.core.model import SecretType, Strategy
 from provost.core.operations import SHOW_RUN
@@ -48,6 +49,7 @@ def print_task(task: TaskDetailDocument, *, as_json: bool) -> None:
         ("accounts", _say_accounts(spec)),
         ("assets", list(spec.assets)),
         ("nodes", list(spec.nodes)),
+        ("kinds", list(spec.kinds) if isinstance(spec, PushSpec) else []),
         *_say_settings(spec),
         ("concurrency", spec.concurrency),
         ("when", _say_when(task)),
@@ -79,13 +81,17 @@ def _say_settings(spec: Spec) -> list[tuple[str, object]]:
         lines.append(("secrets", spec.secret_type or "of every type"))
     if isinstance(spec, PushSpec):
         lines.append(("verify", spec.verify))
+        if spec.lifetime is not None:
+            lines.append(("lifetime", write_duration(spec.lifetime)))
+            lines.append(("grace", write_duration(spec.grace)))
     return lines
 
 
 def _say_when(task: TaskDocument) -> str:
-    if task.schedule is None:
-        return "when somebody runs it"
-    return task.schedule.words + ("" if task.active else " (not active)")
+    words = "when somebody runs it" if task.schedule is None else task.schedule.words
+    if task.new_assets:
+        words += ", and for new assets"
+    return words if task.active or not (task.schedule or task.new_assets) else f"{words} (not active)"
 
 
 def _say_secret(spec: PushSpec | RotateSpec) -> str:

@@ -85,6 +85,14 @@ REMOVE_ACCOUNT: Final = _operation(
     "accounts", "remove_account", "DELETE /accounts/{path:account}", type(None), 204
 )
 
+LIST_PAIRS: Final = _operation("pairs", "list_pairs", "GET /pairs", _Page[told.PairDocument])
+ADD_PAIR: Final = _operation("pairs", "add_pair", "POST /pairs", told.PairDocument, 201)
+SHOW_PAIR: Final = _operation("pairs", "show_pair", "GET /pairs/{name}", told.PairDocument)
+REMOVE_PAIR: Final = _operation("pairs", "remove_pair", "DELETE /pairs/{name}", type(None), 204)
+ROTATE_PAIR: Final = _operation(
+    "pairs", "rotate_pair", "POST /pairs/{name}/rotate", told.RunDetailDocument, 202
+)
+
 LIST_RUNS: Final = _operation("runs", "list_runs", "GET /runs", _Page[told.RunDocument])
 PUSH: Final = _operation("runs", "push", "POST /runs", told.RunDetailDocument, 202)
 SHOW_RUN: Final = _operation("runs", "show_run", "GET /runs/{run}", told.RunDetailDocument)

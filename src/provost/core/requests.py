@@ -7,6 +7,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from provost.core.model import Become, Decision, SecretType, Status, Sync
 from provost.core.notices import SUBJECTS, ChannelKind, DeliveryState, Event
 from provost.core.passwords import PasswordRules
+from provost.core.push import LONGEST_LIFE
 from provost.core.rights import Right, Role
 from provost.core.specs import AnySpec
 
@@ -119,13 +120,23 @@ class AccountBody(Said):
 class AccountPatch(Said):
     """What is to change of an account; what is not given stays.
 
-    Without `reconcile`, its secret is never set again when the target refuses it.
+    It lives until `expires_at` (null: for good), or for a `lifetime` from now; `grace` later it is removed.
+    Both in seconds.
     """
 
     privileged: Flag | None = None
     priority: int | None = Field(None, strict=True, ge=-(2**31), le=2**31 - 1)
     become: Become | None = None
     reconcile: Flag | None = None
+    expires_at: Instant | None = None
+    lifetime: int | None = Field(None, strict=True, ge=1, le=LONGEST_LIFE)
+    grace: int | None = Field(None, strict=True, ge=0, le=LONGEST_LIFE)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.lifetime is not None and "expires_at" in self.model_fields_set:
+            raise ValueError("an account lives until an instant, or for so long, not both")
+        return self
 
 
 class AccountQuery(PageQuery):
@@ -159,6 +170,27 @@ class ForgetQuery(Said):
     """With `forget`, all secrets go, with their history."""
 
     forget: bool = False
+
+
+class PairBody(Said):
+    """Two accounts of an asset, by username, that are to take turns: the `active` one is in use now."""
+
+    name: Name
+    asset: Name
+    active: Name
+    idle: Name
+
+
+class PairQuery(PageQuery):
+    """Which pairs: all, or those on an asset."""
+
+    asset: Name | None = None
+
+
+class PairRotationBody(Said):
+    """What of a pair is rotated. The type is needed when its accounts have secrets of several."""
+
+    secret_type: SecretType | None = None
 
 
 class TargetsBody(Said):

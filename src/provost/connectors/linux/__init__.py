@@ -23,7 +23,7 @@ class LinuxConnector:
     kind = "linux"
     default_port = 22
     secret_types = frozenset(SecretType)
-    capabilities = frozenset(Capability)
+    capabilities = frozenset(Capability) - {Capability.ENABLE}
     protected = PROTECTED
     options = LinuxOptions
     parameters = LinuxParameters

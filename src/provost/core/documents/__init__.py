@@ -36,6 +36,7 @@ from provost.core.documents.overview import (
     StepsDocument,
     WantingDocument,
 )
+from provost.core.documents.pairs import PairDocument
 from provost.core.documents.runs import (
     ActivityDocument,
     ReasonDocument,
@@ -91,6 +92,7 @@ __all__ = [
     "NodeDocument",
     "OverviewDocument",
     "PageDocument",
+    "PairDocument",
     "PrivilegedDocument",
     "ProblemDocument",
     "ProofDocument",

@@ -15,7 +15,7 @@ from provost.core.errors import Refused, UsageError, VaultError
 from provost.core.model import Capability, SecretType
 from provost.core.requests import AccountQuery, PushBody
 from provost.core.rights import Right
-from provost.core.specs import DisableSpec, ReconcileSpec, RemoveSpec, RotateSpec, VerifySpec
+from provost.core.specs import DisableSpec, EnableSpec, ReconcileSpec, RemoveSpec, RotateSpec, VerifySpec
 from provost.server.api import accounts, kinds, runs
 from provost.server.console.filters import read_query
 from provost.server.console.forms import Form
@@ -65,6 +65,13 @@ def begin(request: Visit, body: PushBody, back: str) -> HttpResponse:
 def check_account(request: Visit, account: str, action: Literal["verify", "reconcile"]) -> HttpResponse:
     """Log in with the secrets of an account, or put right what is out of sync."""
     return begin(request, _make_check(action, (account,)), reverse("console:account_show", args=[account]))
+
+
+@require_POST
+def enable_account(request: Visit, account: str) -> HttpResponse:
+    """Let an account in again that Provost disabled."""
+    body = PushBody(spec=EnableSpec(action="enable", usernames=()), accounts=(account,))
+    return begin(request, body, reverse("console:account_show", args=[account]))
 
 
 def _make_check(action: str, names: tuple[str, ...]) -> PushBody:
@@ -203,7 +210,8 @@ def describe_actions(request: Visit, found: AccountDetailDocument) -> dict[str, 
         "fallen": [one for one in current if one.sync == "out_of_sync"],
         "unsure": [one for one in current if one.sync == "unknown"],
         "unchecked": bool(current) and all(one.sync is None for one in current),
-        "can_disable": Capability.DISABLE in capable and not found.privileged,
+        "can_disable": Capability.DISABLE in capable and not (found.privileged or found.disabled_at),
+        "can_enable": Capability.ENABLE in capable and found.disabled_at is not None,
         "can_remove": Capability.REMOVE in capable and not found.privileged,
     }
 
@@ -215,5 +223,6 @@ urlpatterns: Final[list[URLPattern]] = [
     path("accounts/<path:account>/reconcile", check_account, {"action": "reconcile"}, name="account_reconcile"),
     path("accounts/<path:account>/rotate", rotate_account, name="account_rotate"),
     path("accounts/<path:account>/disable", end_account, {"action": "disable"}, name="account_disable"),
+    path("accounts/<path:account>/enable", enable_account, name="account_enable"),
     path("accounts/<path:account>/remove-there", end_account, {"action": "remove"}, name="account_end"),
 ]

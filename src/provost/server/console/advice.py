@@ -49,6 +49,10 @@ ADVICE: Final[dict[str, Advice]] = {
         _("A stored secret is damaged. Other assets are not concerned."),
         _("Replace the secret on the account's page, or restore the database from a backup, then press Retry."),
     ),
+    "pair_active": Advice(
+        _("The account came into use in its pair after the rotation was asked for."),
+        _("Rotate the pair: the account that is idle now gets the new secret."),
+    ),
     "cancelled": Advice(
         _("The run was stopped before it changed anything here."),
         _("Press Retry to do the rest."),
@@ -237,6 +241,14 @@ ADVICE: Final[dict[str, Advice]] = {
     "disable_unsure": Advice(
         _("The account was locked in part."),
         _("Mend what the message says. Then press Retry."),
+    ),
+    "enable_refused": Advice(
+        _("The host did not let the account in again; it is as disabled as it was."),
+        _("Mend what the message says, then press Retry. If there is no such account, push it."),
+    ),
+    "enable_unsure": Advice(
+        _("The account lets keys in again; its password is locked still."),
+        _("Rotate its password, or mend what the message says and press Retry."),
     ),
     "processes_left": Advice(
         _("The account is locked. Something under its uid still runs on the host."),

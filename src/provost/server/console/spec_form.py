@@ -17,6 +17,7 @@ from provost.core.specs import DiscoverSpec, ReconcileSpec, RotateSpec, Spec, Ve
 from provost.server.api import assets, nodes
 from provost.server.console import schedules, targets
 from provost.server.console.forms import Form, read_number
+from provost.server.console.lives import describe_lives, read_lives
 from provost.server.console.visitors import Visit
 from provost.server.console.words import MEANINGS, NAMES
 
@@ -40,6 +41,7 @@ PLACES: Final = {
     "task_exists": "name",
     "schedule_refused": "schedule",
     "schedule_never": "schedule",
+    "template_refused": "new_assets",
 }
 """Beside which field the errors of a code belong."""
 
@@ -86,6 +88,7 @@ def make_form(request: Visit, *, saves: bool, start: Mapping[str, Any] | None = 
     `saves`: it is read as a task.
     """
     start = start or _begin(request)
+    start = {**start, **describe_lives(start["spec"])}
     action = request.POST.get("spec.action", Action.PUSH)
     models: Mapping[str, type[BaseModel]] = _TASKS if saves else _RUNS
     return Form(models.get(action, models[Action.PUSH]), request, start=start, places=PLACES)
@@ -144,6 +147,10 @@ def read_body(form: Form[Any], *, base: Spec | None = None, **also: Any) -> Any:
             update["rules"] = base.rules
         if "spec.key_algorithm" not in form.values:
             update["key_algorithm"] = base.key_algorithm
+    if isinstance(spec, PushSpec):
+        update |= read_lives(form)
+        if isinstance(base, PushSpec) and "spec.kinds" not in form.values:
+            update["kinds"] = base.kinds
     if isinstance(spec, RotateSpec) and isinstance(base, RotateSpec):
         update["parameters"] = base.parameters  # the form does not have them
     return body.model_copy(update={"spec": spec.model_copy(update=update)})

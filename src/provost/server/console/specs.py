@@ -6,6 +6,7 @@ from typing import Final
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from provost.core.durations import write_duration
 from provost.core.model import SecretType, Strategy
 from provost.core.push import PushSpec
 from provost.core.specs import (
@@ -28,9 +29,11 @@ def describe_spec(spec: Spec) -> list[tuple[str, str]]:
         (_("Accounts"), describe_accounts(spec)),
         (_("Assets"), join(spec.assets)),
         (_("Nodes, with all below them"), join(spec.nodes)),
+        (_("Only of kind"), join(spec.kinds) if isinstance(spec, PushSpec) else ""),
         (_("Secret"), describe_secret(spec)),
         (_("Parameters"), join([f"{name} = {text}" for name, text in sorted(parameters.items())])),
         (_("Login afterwards"), _describe_proof(spec)),
+        (_("Lifetime"), _describe_life(spec)),
         (_("By force"), _describe_force(spec)),
         (
             _("Limits"),
@@ -60,6 +63,15 @@ def _describe_proof(spec: Spec) -> str:
     if not isinstance(spec, PushSpec):
         return ""
     return _("tried for each account") if spec.verify else _("not tried")
+
+
+def _describe_life(spec: Spec) -> str:
+    if not isinstance(spec, PushSpec) or spec.lifetime is None:
+        return ""
+    return _("%(lifetime)s, and removed %(grace)s later") % {
+        "lifetime": write_duration(spec.lifetime),
+        "grace": write_duration(spec.grace),
+    }
 
 
 def describe_accounts(spec: Spec) -> str:

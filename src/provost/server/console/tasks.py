@@ -79,6 +79,7 @@ def _describe_start(task: TaskDetailDocument) -> dict[str, Any]:
         "name": task.name,
         "comment": task.comment,
         "active": task.active,
+        "new_assets": task.new_assets,
         **schedules.describe_start(task.schedule),
     }
 
@@ -89,6 +90,7 @@ def _make_patch(body: TaskBody) -> TaskPatch:
         spec=body.spec,
         schedule=body.schedule,
         active=body.active,
+        new_assets=body.new_assets,
         comment=body.comment,
         secret=body.secret,
     )

@@ -18,6 +18,7 @@ from provost.server.console import (
     imports,
     language,
     nodes,
+    pairs,
     previews,
     push,
     reveal,
@@ -46,6 +47,7 @@ urlpatterns: list[URLPattern] = [
         nodes,
         imports,
         actions,  # before the accounts, as above
+        pairs,  # the same
         accounts,
         push,
         targets,

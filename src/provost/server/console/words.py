@@ -59,6 +59,7 @@ NAMES: Final[dict[str, Any]] = {
     Action.RECONCILE: _("Reconcile"),
     Action.DISCOVER: _("Discover"),
     Action.DISABLE: _("Disable"),
+    Action.ENABLE: _("Enable"),
     Action.REMOVE: _("Remove"),
 }
 """Actions, as buttons and headings have them."""
@@ -80,6 +81,7 @@ MEANINGS: Final[dict[str, Any]] = {
         "Looks at which accounts there are on assets, and what they can do. Nothing is changed."
     ),
     Action.DISABLE: _("Accounts let nobody in any more, and what they have running is ended. They stay there."),
+    Action.ENABLE: _("Accounts that Provost disabled let in again, by the secrets that they have."),
     Action.REMOVE: _("Accounts go from the assets for good, and from the list."),
 }
 """What actions do, in a sentence."""

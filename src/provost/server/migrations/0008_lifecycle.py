@@ -14,17 +14,34 @@ class Migration(migrations.Migration):
             name="Arrival",
             fields=[
                 (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("due", models.DateTimeField()),
+                (
                     "asset",
-                    models.OneToOneField(
+                    models.ForeignKey(
                         on_delete=django.db.models.deletion.CASCADE,
-                        primary_key=True,
-                        related_name="arrival",
-                        serialize=False,
+                        related_name="arrivals",
                         to="server.asset",
                     ),
                 ),
-                ("at", models.DateTimeField()),
+                (
+                    "task",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="arrivals",
+                        to="server.task",
+                    ),
+                ),
             ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(fields=("asset", "task"), name="arrival_once"),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="FoundAccount",
@@ -120,6 +137,11 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="account",
             name="expiry_due",
+            field=models.DateTimeField(blank=True, db_index=True, null=True),
+        ),
+        migrations.AddField(
+            model_name="account",
+            name="warn_due",
             field=models.DateTimeField(blank=True, db_index=True, null=True),
         ),
         migrations.AddField(

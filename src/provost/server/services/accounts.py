@@ -1,7 +1,7 @@
 """Accounts: which there are, which are in the list, and who may see their secrets."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
@@ -16,13 +16,15 @@ from provost.core.names import split_account
 from provost.core.rights import Principal, Reach, Right
 from provost.core.secrets import Secret
 from provost.server.models import Account, Record
-from provost.server.services import audit, guard, secrets
+from provost.server.services import audit, guard, lifetimes, secrets
 from provost.server.services.assets import check_unlocked, find_asset, find_assets
 from provost.server.services.checks import AccountFields, check_account, check_secret
 from provost.server.services.chunks import split
+from provost.server.services.lifetimes import Life, set_life
 from provost.server.services.names import check_version, describe_missing
 from provost.server.services.nodes import find_node
 from provost.server.services.pages import EVERYTHING, Page, Place, cut
+from provost.server.services.pairs import check_unpaired
 from provost.server.services.reach import check_assets, limit
 
 
@@ -76,6 +78,7 @@ def add_account(*, by: Principal, fields: AccountFields, secret: Secret, replace
         changes = update_fields(account, fields)
         if not made:
             account.version += 1
+        _check_privileged(account, changes)
         account.save()
         secrets.set_current(secrets=[(account.id, secret)])
         guard.forget_refusals(account_ids=[account.id])
@@ -89,22 +92,36 @@ def add_account(*, by: Principal, fields: AccountFields, secret: Secret, replace
     return account
 
 
-def edit_account(*, by: Principal, fields: AccountFields, version: int | None = None) -> Account:
-    """Change what the operator says of an account: whether it is privileged, or reconciled, and so on.
+def edit_account(
+    *, by: Principal, fields: AccountFields, life: Life | None = None, version: int | None = None
+) -> Account:
+    """Change what the operator says of an account; `life`: how long it lives (None: as it is).
+
+    One that becomes privileged lives for good.
 
     Raises:
         NotFound: there is no such asset, or no such account on it.
+        Refused: it cannot be privileged, or have that lifetime.
         Conflict: a run works on its asset, or it is not the `version` that was seen.
-        Forbidden: the caller may not work on the asset.
+        Forbidden: the caller may not work on the asset; or, for a lifetime, as `set_life`.
     """
     with transaction.atomic():
         account = _find_for_change(by, fields.username, fields.asset, Right.OPERATE, "change accounts")
         check_version(account, version)
-        if changes := update_fields(account, fields):
+        changes = update_fields(account, fields)
+        _check_privileged(account, changes)
+        if life is not None:
+            changes |= set_life(by=by, account=account, life=life)
+        if changes:
             account.version += 1
             account.save()
             audit.write(by=by, action="account.edit", subject=f"account {account}", details=changes)
     return account
+
+
+def _check_privileged(account: Account, changes: Collection[str]) -> None:
+    if "privileged" in changes and account.privileged:
+        check_unpaired([account.id], what="work with it itself")
 
 
 def update_fields(account: Account, fields: AccountFields) -> dict[str, list[object]]:
@@ -114,14 +131,19 @@ def update_fields(account: Account, fields: AccountFields) -> dict[str, list[obj
         "priority": fields.priority,
         "become": None if fields.become is None else fields.become.value,
         "reconcile": fields.reconcile,
+        "grace": fields.grace,
     }
-    changed = {
+    changed: dict[str, list[object]] = {
         name: [getattr(account, name), value]
         for name, value in given.items()
         if value not in (None, getattr(account, name))
     }
     for name, (_, value) in changed.items():
         setattr(account, name, value)
+    if "privileged" in changed and account.privileged:
+        changed |= lifetimes.spare(account)
+    if "grace" in changed:
+        lifetimes.set_due(account)
     return changed
 
 
@@ -282,11 +304,13 @@ def unlist_account(*, by: Principal, username: str, asset: str, version: int | N
         check_version(account, version)
         if account.listed_at is None:
             raise NotFound(f"{account} is not in the list.", code="account_not_found")
+        check_unpaired([account.id], what="take it off the list")
         secrets.retire_current(account_id=account.id)
         account.listed_at = None
         account.privileged = False
         account.version += 1
         account.save(update_fields=["listed_at", "privileged", "version"])
+        lifetimes.end(account_ids=[account.id])
         audit.write(by=by, action="account.unlist", subject=f"account {account}")
 
 
@@ -301,6 +325,7 @@ def forget_account(*, by: Principal, username: str, asset: str, version: int | N
     with transaction.atomic():
         account = _find_for_change(by, username, asset, Right.ADMINISTER, "delete secrets")
         check_version(account, version)
+        check_unpaired([account.id], what="forget it")
         account.delete()
         audit.write(by=by, action="account.forget", subject=f"account {account}")
 

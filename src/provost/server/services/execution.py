@@ -32,6 +32,7 @@ from provost.server.services.expansion import read_parameters
 from provost.server.services.guard import note_refusals
 from provost.server.services.leases import Lease, fence, renew, take
 from provost.server.services.locks import LEASE, acquire_locks, release_locks
+from provost.server.services.pairs import leave_out, skip_active
 from provost.server.services.recording import (
     leave_open,
     leave_unbegun,
@@ -281,13 +282,22 @@ class _Work:
         for record in Record.objects.filter(run_id=self._run_id, status=None, asset_id__in=locked):
             if record.asset_id is not None:
                 usernames.setdefault(record.asset_id, []).append((record.username, read_type(record)))
+        wanted = self._leave_active(usernames) if isinstance(self._spec, RotateSpec) else usernames
         try:
-            jobs = self._make_jobs(usernames)
+            jobs = self._make_jobs(wanted)
         except VaultError as error:
             if error.code != "secret_does_not_decrypt":
                 raise
-            jobs = self._make_jobs_singly(usernames)
+            jobs = self._make_jobs_singly(wanted)
         return jobs, [asset_id for asset_id in asset_ids if asset_id not in locked]
+
+    def _leave_active(self, usernames: Usernames) -> Usernames:
+        """Settle the accounts that came into use since the run was written down, and return the others."""
+        outcomes = skip_active(usernames=usernames)
+        record_outcomes(lease=self._lease, outcomes=outcomes)
+        left = leave_out(usernames, {(one.asset_id, one.username) for one in outcomes})
+        release_locks(run_id=self._run_id, asset_ids=[one for one in usernames if one not in left])
+        return left
 
     def _make_jobs(self, usernames: Usernames) -> list[Job]:
         order = self._order

@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from provost.core.durations import write_duration
 from provost.core.inert import make_inert
 from provost.server.console.forms import Form
 
@@ -52,6 +53,7 @@ _BADGES: Final[dict[str, tuple[Any, str]]] = {
     "reconcile": (gettext_lazy("reconcile"), "secondary"),
     "discover": (gettext_lazy("discover"), "secondary"),
     "disable": (gettext_lazy("disable"), "secondary"),
+    "enable": (gettext_lazy("enable"), "secondary"),
     "remove": (gettext_lazy("remove"), "secondary"),
     "in_sync": (gettext_lazy("In sync"), "green"),
     "out_of_sync": (gettext_lazy("Out of sync"), "red"),
@@ -131,6 +133,12 @@ def when(instant: datetime | None) -> SafeString:
         return format_html('<span class="text-secondary">{}</span>', _("never"))
     utc = instant.astimezone(UTC)
     return format_html('<time datetime="{}">{}</time>', utc.isoformat(), utc.strftime("%Y-%m-%d %H:%M:%S UTC"))
+
+
+@register.filter
+def span(seconds: int) -> str:
+    """Return a span of time as it is written: 30d."""
+    return write_duration(seconds)
 
 
 @register.simple_tag
