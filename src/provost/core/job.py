@@ -74,9 +74,10 @@ class Wanted:
     `pending` holds the staged secrets, the one to set first.  `others` are the list's secrets of other types:
     an account that is created gets them too, since it counts as being there from then on.
 
-    `login` is how a privileged account becomes root: its new secret is proven by a session as root.  `tries` is
-    how many refused logins the account can still afford in this hour.  `out_of_sync`: the target refused its
-    current secret not long ago, and another login need not tell it again.
+    `login` is one that needs this secret, a privileged account's own, or that of an account which becomes root
+    by su with root's: a new one is proven by a session as root.  `tries` is how many refused logins the account
+    can still afford in this hour.  `out_of_sync`: the target refused its current secret not long ago, and
+    another login need not tell it again.
     """
 
     username: str

@@ -6,10 +6,10 @@ from typing import Final
 
 from provost.core.connector import Change, Verification
 from provost.core.errors import LoginRefused
-from provost.core.job import Staged, Wanted
+from provost.core.job import Login, Staged, Wanted
 from provost.core.model import Decision, Presence, SecretType, Status, Verdict
 from provost.core.secrets import Secret, SshKey
-from provost.engine.job import BECOME, GUARD, Work
+from provost.engine.job import BECOME, GUARD, Work, becomes_by
 
 _RESERVE: Final = 1
 """Refused logins that looking leaves an account: one that is put right is logged in to once more."""
@@ -51,10 +51,17 @@ async def _observe(work: Work) -> Mapping[str, Presence]:
         return await work.observe()
     except LoginRefused:
         for wanted in work.job.wanted:
-            code = work.find_refusal(wanted.login) if wanted.login else ""
-            if code == LoginRefused.code or (code == BECOME and wanted.secret_type is SecretType.PASSWORD):
+            if wanted.login is not None and _is_refused(work, wanted, wanted.login):
                 _settle(work, wanted, Verification(Verdict.REJECTED))
         raise
+
+
+def _is_refused(work: Work, wanted: Wanted, login: Login) -> bool:
+    """Tell whether the target refused this very secret as the job's session was to be opened."""
+    code = work.find_refusal(login)
+    if code == BECOME:
+        return wanted.secret_type is SecretType.PASSWORD and becomes_by(login, wanted.username)
+    return code == LoginRefused.code and login.username == wanted.username
 
 
 async def _look(work: Work, presence: Mapping[str, Presence], *, repair: bool) -> dict[Wanted, Change]:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -66,6 +66,7 @@ class Work:
         self._tries = {login.username: login.tries for login in job.target.logins}
         self._tries |= {wanted.username: wanted.tries for wanted in job.wanted}
         self._refusals: dict[Login, LoginRefused] = {}
+        self._logins_now = job.target.logins
         self._accepted: list[Login] = []
 
     async def run(self, act: Callable[["Work"], Awaitable[None]]) -> None:
@@ -187,7 +188,7 @@ class Work:
 
     async def _open(self) -> None:
         """Log in with one privileged account after the other, until one is accepted. None is refused twice."""
-        for login in self.job.target.logins:
+        for login in self._logins_now:
             if login in self._refusals:
                 continue
             try:
@@ -195,10 +196,12 @@ class Work:
             except LoginRefused as error:
                 self._refusals[login] = error
             else:
-                if self._is_proof(login):
+                if login.staged and self._is_proof(login):
                     self._accepted.append(login)
                     for staged in login.staged:
                         self._emit(SecretProven(staged))
+                    others = (one for one in self._logins_now if one.username != login.username)
+                    self._logins_now = (replace(login, staged=()), *others)
                 return
         codes = {error.code for error in self._refusals.values()}
         raise LoginRefused(
@@ -310,13 +313,15 @@ class Work:
             return await self.log_in(wanted, secret)
         await self.close()  # two sessions of Provost's on one target would wait for each other
         try:
-            await self._open_as(_give(wanted.login, secret))
+            login = next(one for one in self._logins_now if one.username == wanted.login.username)
+            await self._open_as(_give(login, wanted.username, secret))
         except LoginRefused as error:
             verdict = Verdict.REJECTED if error.code in _HEARD else Verdict.UNKNOWN
             failed = Verification(verdict, error.code, error.message)
         except TargetError as error:
             failed = Verification(Verdict.UNKNOWN, error.code, error.message)
         else:
+            self._logins_now = tuple(_renew(self._logins_now, wanted.username, secret))
             return Verification(Verdict.ACCEPTED)
         try:
             await self._open()
@@ -353,12 +358,35 @@ def _tell_guard(username: str, asset: str) -> str:
     )
 
 
-def _give(login: Login, secret: Secret) -> Login:
-    """Return a login that gets in by `secret` alone, and becomes root as before."""
-    if not isinstance(secret, Password):
-        return replace(login, key=secret, password=None)
-    asked = secret if login.become is Become.SUDO else login.become_password
-    return replace(login, key=None, password=secret, become_password=asked)
+def becomes_by(login: Login, username: str) -> bool:
+    """Tell whether a login becomes root by the password of this account."""
+    whose = {Become.NONE: None, Become.SUDO: login.username, Become.SU: "root"}
+    return username == whose[login.become]
+
+
+def _give(login: Login, username: str, secret: Secret) -> Login:
+    """Return a login that gets in, or becomes root, by this account's `secret` alone."""
+    if isinstance(secret, Password) and becomes_by(login, username):
+        login = replace(login, become_password=secret)
+    if login.username != username:
+        return login
+    if isinstance(secret, Password):
+        return replace(login, key=None, password=secret)
+    return replace(login, key=secret, password=None)
+
+
+def _renew(logins: Iterable[Login], username: str, secret: Secret) -> Iterator[Login]:
+    """Yield the logins with an account's new secret; those with what it had pending before are over."""
+    for login in logins:
+        new = login
+        if isinstance(secret, Password) and becomes_by(login, username):
+            new = replace(new, become_password=secret)
+        if login.username == username and isinstance(secret, Password):
+            new = replace(new, password=secret)
+        elif login.username == username and not isinstance(secret, Password):
+            new = replace(new, key=secret)
+        if new == login or not login.staged:
+            yield new
 
 
 def _measure_patience(target: Target, limits: Limits) -> float:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from provost.core.job import Job, Login, Staged, Target, Wanted
 from provost.core.keys import KeyAlgorithm
-from provost.core.model import Action, SecretType, Strategy
+from provost.core.model import Action, Become, SecretType, Strategy
 from provost.core.push import PushSpec
 from provost.core.secrets import Password, Secret, SshKey
 from provost.core.specs import RotateSpec, Spec
@@ -137,7 +137,7 @@ def _read_places(usernames: Usernames) -> list[_Place]:
                 others=tuple(secret for kind, secret in held.items() if kind is not secret_type),
                 pending=[Staged(one.id, one.secret, fresh=False) for one in left],
                 origin=left[0].origin if left else None,
-                login=_find_login(targets[asset_id], name) if account and account.privileged else None,
+                login=_find_login(targets[asset_id], name, secret_type),
                 tries=tries[account.id] if account else get_limit(),
                 out_of_sync=account is not None and (account.id, secret_type) in refused,
             )
@@ -154,8 +154,12 @@ def _read_accounts(usernames: Usernames) -> dict[tuple[int, str], Account]:
     }
 
 
-def _find_login(target: Target, username: str) -> Login | None:
-    return next((login for login in target.logins if login.username == username and not login.staged), None)
+def _find_login(target: Target, username: str, secret_type: SecretType | None) -> Login | None:
+    """Return the account's own login, or one that becomes root by its password, if there is one."""
+    logins = [login for login in target.logins if not login.staged]
+    own = [login for login in logins if login.username == username]
+    asking = [login for login in logins if login.become is Become.SU and username == "root"]
+    return next(iter(own or (asking if secret_type is SecretType.PASSWORD else [])), None)
 
 
 def _is_staged(place: _Place, spec: PushSpec | RotateSpec, specified: Secret | None) -> bool:
