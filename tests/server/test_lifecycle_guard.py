@@ -94,6 +94,55 @@ def test_both_secrets_of_an_account_count_together() -> None:
     assert scene.host.accounts["alice"].refused < LIMIT
 
 
+def test_an_account_with_two_secrets_is_logged_in_to_in_turn() -> None:
+    """With both right, both are proven; with both wrong, the second waits for what the first tells."""
+    scene = Scene("alice", SecretType.PASSWORD)
+    scene.add_subject("listed")
+    scene.add_secret("alice", SecretType.SSH_KEY)
+    assert {record.status for record in run("verify", usernames=["alice"]).records.all()} == {"succeeded"}
+    scene.host.accounts["alice"] = memory.Account()
+    ends = {record.reason for record in run("verify", usernames=["alice"]).records.all()}
+    assert ends == {"out_of_sync", "lockout_guard"}
+    assert scene.host.accounts["alice"].refused == 1
+
+
+def test_one_secret_of_two_that_cannot_be_set_again() -> None:
+    """The password is refused by the target, the key is set: each has its own end."""
+    scene = Scene("alice", SecretType.PASSWORD)
+    scene.add_subject("other", checked=True)
+    scene.add_secret("alice", SecretType.SSH_KEY)
+    scene.host.accounts["alice"].keys.clear()
+    from provost.server.models.secrets import SecretVersion
+
+    told = SecretVersion.objects.get(account=scene.account, secret_type="password")
+    SecretVersion.objects.filter(account=scene.account).update(sync=told.sync, checked_at=told.checked_at)
+    scene.misbehave("set: refuses")
+    made = run("reconcile", usernames=["alice"])
+    assert {one.secret_type: (one.status, one.reason) for one in made.records.all()} == {
+        "password": ("failed", "change_refused"),
+        "ssh_key": ("succeeded", "reconciled"),
+    }
+
+
+def test_a_check_that_is_cancelled() -> None:
+    """What was not looked at is cancelled, and not a fault; what is known of it stays."""
+    from provost.server.services.execution import Control
+
+    scene = Scene("alice", SecretType.PASSWORD)
+    scene.add_subject("listed")
+    control = Control()
+
+    async def play(step: memory.Step, _username: str) -> None:
+        if step is memory.Step.OBSERVE:
+            control.cancel.set()
+
+    scene.host.script = play
+    made = run("verify", control=control)
+    assert {(one.status, one.reason) for one in made.records.all()} == {("cancelled", "cancelled")}
+    assert made.state == "cancelled"
+    assert scene.read_sync() == "never"
+
+
 @pytest.mark.parametrize("who", ["alice", "ops"])
 def test_reconcile_still_puts_it_right(who: str) -> None:
     """After many checks there is a login left to prove what is set again."""
