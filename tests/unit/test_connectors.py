@@ -14,7 +14,7 @@ from provost.connectors.memory import (
     Parameters,
     RemovalParameters,
 )
-from provost.core.connector import Change, Timeouts
+from provost.core.connector import Change, Removal, Timeouts
 from provost.core.errors import HostKeyRefused, NotFound, Refused
 from provost.core.job import HostTrust, Login, Target
 from provost.core.model import Decision, Presence, Verdict
@@ -151,3 +151,23 @@ def test_memory_keeps_what_overlaps() -> None:
     account.withdraw(["ssh-ed25519 ONE"])
     assert account.keys == {"ssh-ed25519 HERS", "ssh-ed25519 TWO"}
     assert account.managed == {"ssh-ed25519 TWO"}
+
+
+async def test_memory_tells_of_accounts_and_ends_them() -> None:
+    """What can be told of an account; disabled it lets nobody in, removed it is gone; who is needed stays."""
+    public = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMDLqcTxrBpO0ljUykrn/DSYFaEcCP1gbz1DvqYFLjkz"
+    host = Host({"root": Account(uid=0), "app": Account("x", keys={public}, groups=("ops",)), "me": Account("mine")})
+    session = await MemoryConnector({"a": host}).open(make_target("a"), Login("me", Password("mine")), Timeouts(), Noted())
+    app, me, root = await session.discover()
+    assert (app.username, app.can_log_in, app.superuser, app.groups) == ("app", True, False, ("ops",))
+    assert [key.algorithm for key in app.keys or ()] == ["ssh-ed25519"]
+    assert (me.can_log_in, root.can_log_in, root.superuser) == (True, False, True)
+    for _ in range(2):
+        told = [one.error and one.error.code async for one in session.disable(["app", "me", "root"])]
+        assert told == [None, "acting_account", "protected_account"]
+    assert (await session.verify("app", Password("x"))).verdict is Verdict.REJECTED
+    for _ in range(2):
+        removals = [Removal(name, RemovalParameters()) for name in ("app", "me", "root")]
+        told = [one.error and one.error.code async for one in session.remove(removals)]
+        assert told == [None, "acting_account", "protected_account"]
+    assert host.accounts.keys() == {"me", "root"}

@@ -6,6 +6,7 @@ The underscore keeps this module out of the list of kinds.
 import asyncio
 import contextlib
 import socket
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -238,8 +239,9 @@ class Routes:
         if not gateway.logins:
             raise LoginRefused(f"{gateway.asset} has no account to log in with.", code="no_privileged_account")
         refusals = []
+        heard: Counter[str] = Counter()
         for login in gateway.logins:
-            if login.tries < 1:
+            if login.tries <= heard[login.username]:
                 refusals.append(f"{login.username} on {gateway.asset} was refused too often in the last hour.")
                 continue
             try:
@@ -248,6 +250,7 @@ class Routes:
                 if witness:
                     witness.see_refusal(gateway.asset_id, login.username)
                 refusals.append(error.message)
+                heard[login.username] += 1
         raise LoginRefused(" ".join(refusals))
 
     async def verify(self, target: Target, username: str, secret: Secret, timeouts: Timeouts) -> Verification:

@@ -35,7 +35,7 @@ from provost.core.errors import (
 from provost.core.facts import Facts
 from provost.core.job import Login, Target
 from provost.core.keys import read_key_line
-from provost.core.model import Capability, Decision, Presence, SecretType, Verdict
+from provost.core.model import Become, Capability, Decision, Presence, SecretType, Verdict
 from provost.core.secrets import Password, Secret
 
 
@@ -81,6 +81,8 @@ class Account:
     groups: tuple[str, ...] = ()
     privileges: tuple[str, ...] = ()
     disabled: bool = False
+    refused: int = 0
+    """Logins that it was refused."""
     last_login: datetime | None = None
 
     def set_secret(self, secret: Secret, *, overlap: bool = False) -> None:
@@ -105,6 +107,10 @@ class Account:
             return False
         return secret.text == self.password if isinstance(secret, Password) else secret.public in self.keys
 
+    def accept_login(self, login: Login) -> bool:
+        """Tell whether the account lets one of a login's secrets in."""
+        return any(self.accept(secret) for secret in (login.key, login.password) if secret is not None)
+
     def describe(self, username: str) -> Facts:
         """Tell what can be told of it."""
         return Facts(
@@ -128,6 +134,11 @@ class Host:
     accounts: dict[str, Account] = field(default_factory=dict)
     key: str | None = None
     script: Script = behave
+
+    def note_refusal(self, username: str) -> None:
+        """Count a refused login."""
+        if account := self.accounts.get(username):
+            account.refused += 1
 
 
 HOSTS: Final[dict[str, Host]] = {}
@@ -180,17 +191,22 @@ class MemoryConnector:
             raise Refused("A password cannot be empty.", code="secret_refused")
 
     async def open(self, target: Target, login: Login, timeouts: Timeouts, witness: Witness) -> "MemorySession":  # noqa: ARG002  # the contract's
-        """Log in, if the script lets the account in; any secret will do.
+        """Log in, if the script lets the account in; any secret will do for one that is not there.
 
         Raises:
             Unreachable: the script says so.
-            LoginRefused: likewise.
+            LoginRefused: likewise, or the account lets none of the login's secrets in, or does not become root.
             HostKeyRefused: the host's key is not the pinned one, or not pinned and the trust is strict.
         """
         present = Options(**target.options).present.split(",")
         host = self._hosts.setdefault(target.address, Host({name: Account() for name in present if name}))
-        await host.script(Step.OPEN, login.username)
-        _check_host_key(host, target, witness)
+        try:
+            await host.script(Step.OPEN, login.username)
+            _check_host_key(host, target, witness)
+            _check_login(host, target, login)
+        except LoginRefused:
+            host.note_refusal(login.username)
+            raise
         return MemorySession(host, target.asset, login)
 
     async def close(self) -> None:
@@ -262,6 +278,7 @@ class MemorySession:
         try:
             await self._host.script(Step.VERIFY, username)
         except LoginRefused as error:
+            self._host.note_refusal(username)
             return Verification(Verdict.REJECTED, error.code, error.message, refused=True)
         except TargetError as error:
             return Verification(Verdict.UNKNOWN, error.code, error.message)
@@ -274,6 +291,7 @@ class MemorySession:
         account = self._host.accounts.get(username)
         if account is not None and account.accept(secret):
             return Verification(Verdict.ACCEPTED)
+        self._host.note_refusal(username)
         return Verification(
             Verdict.REJECTED, "login_rejected", f"{self._asset} did not let {username} in.", refused=True
         )
@@ -309,8 +327,8 @@ class MemorySession:
     async def _withdraw(self, withdrawal: Withdrawal) -> None:
         await self._host.script(Step.WITHDRAW, withdrawal.username)
         if account := self._host.accounts.get(withdrawal.username):
-            account.withdraw(account.managed - {withdrawal.keep.public})
-            account.withdraw(key.public for key in withdrawal.gone)
+            gone = account.managed | {key.public for key in withdrawal.gone}
+            account.withdraw(gone - {withdrawal.keep.public})
 
     async def _disable(self, username: str) -> None:
         self._check_expendable(username)
@@ -327,8 +345,19 @@ class MemorySession:
         account = self._host.accounts.get(username)
         if username == self.actor:
             raise ChangeRefused(f"{username} acts on {self._asset} itself.", code="acting_account")
-        if username == "root" or (account and account.uid == 0):
+        if username in MemoryConnector.protected or (account and account.uid == 0):
             raise ChangeRefused(f"{self._asset} cannot do without {username}.", code="protected_account")
+
+
+def _check_login(host: Host, target: Target, login: Login) -> None:
+    account = host.accounts.get(login.username)
+    if account is None:
+        return
+    if not account.accept_login(login):
+        raise LoginRefused(f"{target.asset} refused the login of {login.username}.")
+    asked = {Become.NONE: None, Become.SUDO: account, Become.SU: host.accounts.get("root")}[login.become]
+    if asked is not None and (login.become_password is None or asked.password != login.become_password.text):
+        raise LoginRefused(f"{login.become} did not make {login.username} root.", code="become_refused")
 
 
 def _check_host_key(host: Host, target: Target, witness: Witness) -> None:

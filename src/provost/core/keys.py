@@ -41,7 +41,7 @@ def fingerprint(public: str) -> str:
 def read_key_line(line: str) -> KeyFacts | None:
     """Return the key that a line of authorized_keys holds; None: to sshd, it holds none."""
     match = _KEY_LINE.fullmatch(line.strip())
-    if match is None:
+    if match is None or match[0].startswith("#"):
         return None
     algorithm = match["algorithm"]
     try:

@@ -10,6 +10,7 @@ from provost.core.job import Login, Staged, Wanted
 from provost.core.model import Decision, Presence, SecretType, Status, Verdict
 from provost.core.secrets import Secret, SshKey
 from provost.engine.job import GUARD, Work
+from provost.engine.ways import BECOME
 
 _RESERVE: Final = 1
 """Refused logins that looking leaves an account: one that is put right is logged in to once more."""
@@ -23,20 +24,22 @@ async def verify(work: Work) -> None:
 async def reconcile(work: Work) -> None:
     """As `verify`; where the target refuses the secret in the list, set it there again, and prove it."""
     refused = await _look(work, await _observe(work), repair=True)
-    if not refused:
-        return
-    work.stop_if_cancelled()
-    ordinary = {wanted: change for wanted, change in refused.items() if wanted.login is None}
-    if ordinary:
-        await work.tell(ordinary, lambda session: session.apply(list(ordinary.values())))
-        async with asyncio.TaskGroup() as group:
-            for wanted in work.ledger.list_acknowledged():
-                group.create_task(_prove(work, wanted, ordinary[wanted].secret))
-    for wanted, change in refused.items():
+    for secret_type in SecretType:  # an answer names its account alone
+        await _repair(
+            work, [one for one in refused if (one.secret_type, one.login) == (secret_type, None)], refused
+        )
+    for wanted in refused:
         if wanted.login is not None:
-            await work.tell([wanted], lambda session, change=change: session.apply([change]))  # type: ignore[misc]  # bound now
-            if wanted in work.ledger.list_acknowledged():
-                await _prove(work, wanted, change.secret)
+            await _repair(work, [wanted], refused)
+
+
+async def _repair(work: Work, accounts: list[Wanted], changes: Mapping[Wanted, Change]) -> None:
+    if not accounts:
+        return
+    await work.tell(accounts, lambda session: session.apply([changes[wanted] for wanted in accounts]))
+    async with asyncio.TaskGroup() as group:
+        for wanted in work.ledger.list_acknowledged():
+            group.create_task(_prove(work, wanted, changes[wanted].secret))
 
 
 async def _observe(work: Work) -> Mapping[str, Presence]:
@@ -58,7 +61,7 @@ async def _observe(work: Work) -> Mapping[str, Presence]:
 
 def _is_meant(wanted: Wanted, login: Login, refusal: str) -> bool:
     """Tell whether it is this account's secret that was refused as the login was."""
-    if refusal == "become_refused":
+    if refusal == BECOME:
         # A password that has let its account in is right, whatever sudo says.
         let_in = login.username == wanted.username and login.key is None
         return wanted.secret_type is SecretType.PASSWORD and wanted.username == login.asked and not let_in
@@ -70,9 +73,13 @@ async def _look(work: Work, presence: Mapping[str, Presence], *, repair: bool) -
     refused: dict[Wanted, Change] = {}
 
     async def look(wanted: Wanted, secret: Secret) -> None:
+        if work.is_cancelled():
+            return
+        if proven := work.find_proven(wanted):
+            _settle_found(work, wanted, proven)
+            return
         if repair and wanted.out_of_sync:
-            verdict = Verdict.REJECTED
-            verification = Verification(verdict)
+            verification = Verification(Verdict.REJECTED)
         else:
             verification = await _check(work, wanted, secret)
         if work.ledger.is_settled(wanted):
@@ -87,56 +94,59 @@ async def _look(work: Work, presence: Mapping[str, Presence], *, repair: bool) -
 
     async with asyncio.TaskGroup() as group:
         for wanted in work.job.wanted:
-            if work.ledger.is_settled(wanted):
-                continue
-            if presence[wanted.username] is not Presence.PRESENT:
-                work.ledger.settle(
-                    wanted,
-                    Status.FAILED,
-                    "account_absent",
-                    f"{wanted.username} is not on {work.asset} any more. A push creates it again.",
-                    verdict=Verdict.REJECTED,
-                )
-            elif wanted.current is None:
-                work.ledger.settle(
-                    wanted,
-                    Status.SKIPPED,
-                    "no_secret",
-                    f"Provost holds no {wanted.secret_type} of {wanted.username} on {work.asset}.",
-                )
-            elif work.job.dry_run:
-                work.ledger.settle(wanted, Status.UNCHANGED, "dry_run")
-            else:
+            if _is_to_look_at(work, wanted, presence) and wanted.current is not None:
                 group.create_task(look(wanted, wanted.current))
+    work.stop_if_cancelled()
     return refused
+
+
+def _is_to_look_at(work: Work, wanted: Wanted, presence: Mapping[str, Presence]) -> bool:
+    """Tell whether a login can tell something of an account, and settle it if not."""
+    if work.ledger.is_settled(wanted):
+        return False
+    if presence[wanted.username] is not Presence.PRESENT:
+        work.ledger.settle(
+            wanted,
+            Status.FAILED,
+            "account_absent",
+            f"{wanted.username} is not on {work.asset} any more. A push creates it again.",
+            verdict=Verdict.REJECTED,
+        )
+    elif wanted.current is None:
+        work.ledger.settle(
+            wanted,
+            Status.SKIPPED,
+            "no_secret",
+            f"Provost holds no {wanted.secret_type} of {wanted.username} on {work.asset}.",
+        )
+    elif work.job.dry_run:
+        work.ledger.settle(wanted, Status.UNCHANGED, "dry_run")
+    else:
+        return True
+    return False
 
 
 async def _check(work: Work, wanted: Wanted, secret: Secret) -> Verification:
     """Log in with the current secret, and if that is refused with those that an earlier run left pending."""
-    work.stop_if_cancelled()
-    for staged in wanted.pending:
-        if staged.id in work.proven:
-            _settle_newer(work, wanted, staged)
-            return Verification(Verdict.ACCEPTED)
     first = await work.log_in(wanted, secret, spare=_RESERVE)
     if first.verdict is not Verdict.REJECTED:
         return first
     for staged in wanted.pending:
         verification = await work.log_in(wanted, staged.secret)
         if verification.verdict is Verdict.ACCEPTED:
-            _settle_newer(work, wanted, staged)
+            _settle_found(work, wanted, staged)
             break
     return first
 
 
-def _settle_newer(work: Work, wanted: Wanted, staged: Staged) -> None:
+def _settle_found(work: Work, wanted: Wanted, staged: Staged) -> None:
     work.ledger.note(wanted, None, staged.id)
     work.ledger.settle(
         wanted,
         Status.SUCCEEDED,
         "settled",
-        f"A newer secret had been set on {work.asset} before Provost was cut off; a login proved it, and it is "
-        "the current one now.",
+        f"A newer secret had been set on {work.asset} before Provost was cut off; a login proved it, "
+        "and it is the current one now.",
         verdict=Verdict.ACCEPTED,
     )
 

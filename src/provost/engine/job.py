@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from provost.core.connector import Applied, Connector, Session, Verification
 from provost.core.errors import ChangeUnknown, LoginRefused, ProvostError, TargetError, Unreachable
-from provost.core.job import Job, Login, Outcome, Target, Wanted
+from provost.core.job import Job, Login, Outcome, Staged, Target, Wanted
 from provost.core.model import Action, Presence, Status, Verdict
 from provost.core.secrets import Secret
 from provost.engine.events import Event, HostKeySeen, RefusalSeen, SecretProven
 from provost.engine.ledger import Ledger
 from provost.engine.limits import Limits
 from provost.engine.scrub import Scrubber, collect_secrets
-from provost.engine.ways import Ways, has_key_beside, narrow
+from provost.engine.ways import BECOME, Ways, has_key_beside, narrow
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -29,7 +29,7 @@ GOODBYE: Final = 5.0
 GUARD: Final = "lockout_guard"
 """Why a login was not tried: the account has been refused so often in the last hour that it might be locked."""
 
-_HEARD: Final = frozenset({LoginRefused.code, "become_refused"})
+_HEARD: Final = frozenset({LoginRefused.code, BECOME})
 """Codes of refusals that a target counts against an account."""
 
 logger = logging.getLogger(__name__)
@@ -153,6 +153,10 @@ class Work:
         """What it is that a job could not do its work: of a look alone, no failure but no answer."""
         return Status.UNVERIFIED if self.job.action is Action.VERIFY else Status.FAILED
 
+    def find_proven(self, wanted: Wanted) -> Staged | None:
+        """Return the pending secret of an account that this job has got in with, if there is one."""
+        return next((staged for staged in wanted.pending if staged.id in self.proven), None)
+
     async def reach(self, look: Callable[[Session], Awaitable[T]]) -> T:
         """Open a session and look, as often as the limits allow while the errors are worth another try.
 
@@ -188,9 +192,10 @@ class Work:
                 self.ways.refuse(login, error)
             else:
                 self.ways.take(login)
-                for staged in login.staged:
-                    self.proven.add(staged)
-                    self._emit(SecretProven(staged))
+                if self.ways.is_proof(login):
+                    for staged in login.staged:
+                        self.proven.add(staged)
+                        self._emit(SecretProven(staged))
                 return
         raise self.ways.sum_up()
 
@@ -261,13 +266,17 @@ class Work:
         async with self._logins:
             if self._tries[wanted.username] <= spare:
                 return Verification(Verdict.UNKNOWN, GUARD, _tell_guard(wanted.username, self.asset))
+            session = self._connected
+            self._tries[wanted.username] -= 1  # while it goes on: the account may be logged in to twice at once
             try:
                 async with asyncio.timeout(self._patience):
-                    verification = await self._connected.verify(wanted.username, secret)
+                    verification = await session.verify(wanted.username, secret)
             except TimeoutError:
                 return Verification(
                     Verdict.UNKNOWN, Unreachable.code, f"The login on {self.asset} was not answered in time."
                 )
+            finally:
+                self._tries[wanted.username] += 1
             if verification.refused:
                 self.see_refusal(self.job.target.asset_id, wanted.username)
             return verification
@@ -327,7 +336,8 @@ async def close_in_time(closing: Session | Connector) -> None:
 def _tell_guard(username: str, asset: str) -> str:
     return (
         f"{username} was refused on {asset} as often in the last hour as Provost lets happen; another refusal "
-        "might lock the account. It is tried again when an hour has passed since the first."
+        "might lock the account. It is tried again an hour after the first of these, or when it is given "
+        "another secret: provost account add --replace"
     )
 
 

@@ -74,11 +74,14 @@ class Ledger:
             (
                 line
                 for line in self._lines.values()
-                if line.wanted.username == applied.username and line.sent and not line.acknowledged
+                if line.wanted.username == applied.username
+                and line.sent
+                and not line.acknowledged
+                and line.outcome is None
             ),
             None,
         )
-        if line is None or line.outcome is not None:
+        if line is None:
             raise LookupError(f"An answer about {applied.username} that nobody waits for.")
         if applied.error is None:
             line.acknowledged, line.told = True, applied.message

@@ -74,4 +74,13 @@ def _settle(work: Work, wanted: Wanted, before: Presence, after: Mapping[str, Pr
 
 
 def _list_open(work: Work) -> list[Wanted]:
+    """Return the accounts to end. One that has become privileged since the run was asked for is left alone."""
+    for wanted in work.job.wanted:
+        if wanted.login is not None and not work.ledger.is_settled(wanted):
+            work.ledger.settle(
+                wanted,
+                Status.FAILED,
+                "account_privileged",
+                f"{wanted.username} is the account that Provost works on {work.asset} with.",
+            )
     return [wanted for wanted in work.job.wanted if not work.ledger.is_settled(wanted)]

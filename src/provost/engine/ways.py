@@ -2,11 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Final
 
 from provost.core.errors import LoginRefused
 from provost.core.job import Login, Wanted
 from provost.core.model import Verdict
 from provost.core.secrets import Password, Secret
+
+BECOME: Final = "become_refused"
+"""The code of a login that was let in and did not become root."""
 
 
 class Ways:
@@ -31,6 +35,19 @@ class Ways:
     def find_refusal(self, login: Login) -> str:
         """Return the code with which a login was refused, or an empty string."""
         return self._refusals[login].code if login in self._refusals else ""
+
+    def is_proof(self, login: Login) -> bool:
+        """Tell whether a login that was accepted proves its pending secrets.
+
+        One that serves to become root may not have been asked for: that the one in its place was refused tells.
+        """
+        same = replace(login, become_password=None, staged=())
+        codes = [
+            error.code
+            for other, error in self._refusals.items()
+            if replace(other, become_password=None, staged=()) == same
+        ]
+        return all(code == BECOME for code in codes)
 
     def sum_up(self) -> LoginRefused:
         """Return the error that says why no login was accepted."""

@@ -209,6 +209,47 @@ ADVICE: Final[dict[str, Advice]] = {
         _("The host stopped answering in the middle of the change."),
         _("See that the host is up. Then press Retry."),
     ),
+    "key_unsure": Advice(
+        _("An old key was taken out of one of the account's files, and not out of the next."),
+        _("Mend what the message says. Then press Retry."),
+    ),
+    # Ending an account
+    "protected_account": Advice(
+        _("The asset cannot do without this account: it is root, or came with the system."),
+        _("Nothing. It is left alone."),
+    ),
+    "acting_account": Advice(
+        _("This account, or another name of its uid, is the one that acts on the asset."),
+        _("Let another privileged account act there. Then press Retry."),
+    ),
+    "not_local": Advice(
+        _("The account comes from a directory, not from the host."),
+        _("Disable or remove it in the directory."),
+    ),
+    "uid_shared": Advice(
+        _("Another account has the same uid, so what belongs to which cannot be told."),
+        _("Give one of them a uid of its own, and press Retry. Or remove it by hand."),
+    ),
+    "disable_refused": Advice(
+        _("The host did not lock the account; it is as it was."),
+        _("Mend what the message says, such as a full disk. Then press Retry."),
+    ),
+    "disable_unsure": Advice(
+        _("The account was locked in part."),
+        _("Mend what the message says. Then press Retry."),
+    ),
+    "processes_left": Advice(
+        _("The account is locked. Something under its uid still runs on the host."),
+        _("Look at what the message names. Then press Retry, or end it by hand if two accounts share the uid."),
+    ),
+    "archive_failed": Advice(
+        _("The home could not be archived, so nothing was removed."),
+        _("Make room on the host and press Retry. Or remove the account with another archive_folder or home."),
+    ),
+    "remove_unfinished": Advice(
+        _("A part of the account is gone, and the rest could not be removed."),
+        _("Mend what the message says. Then press Retry: it goes on."),
+    ),
     # Verifying
     "login_rejected": Advice(
         _("The host acknowledged the change, and then refused the login."),

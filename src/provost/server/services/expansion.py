@@ -50,19 +50,22 @@ def expand(*, by: Principal, spec: Spec, specified: Secret | None, places: Place
         assets = _find_targets(by, spec)
     else:
         assets = _read_assets({asset_id for asset_id, _ in places})
-        check_assets(by, Right.OPERATE, assets, what=f"{spec.action} accounts there")
+        check_assets(by, find_right(spec), assets, what=f"{spec.action} accounts there")
     if not assets:
         raise Refused(f"There are no assets in {', '.join(spec.nodes)} yet.", code="no_assets")
     if isinstance(spec, PushSpec):
         _check_number(len(assets) * len(set(spec.usernames)))
-    if isinstance(spec, DisableSpec | RemoveSpec) and spec.force:
-        check_assets(by, Right.ADMINISTER, assets, what=f"{spec.action} accounts that Provost did not create")
     kinds = sorted({asset.kind for asset in assets})
     _check(spec, specified, kinds)
     parameters = read_parameters(spec, kinds)
     items = tuple(select_items(spec=spec, assets=assets, places=places))
     _check_number(len(items))
     return Expansion(items, parameters)
+
+
+def find_right(spec: Spec) -> Right:
+    """Return the right that it takes on every asset: with force, it takes more than to operate there."""
+    return Right.ADMINISTER if isinstance(spec, DisableSpec | RemoveSpec) and spec.force else Right.OPERATE
 
 
 def _check_number(wanted: int) -> None:
@@ -115,10 +118,11 @@ def _check(spec: Spec, specified: Secret | None, kinds: Sequence[str]) -> None:
 
 
 def _find_targets(by: Principal, spec: Spec) -> tuple[Asset, ...]:
-    by.require(Right.OPERATE, what=str(spec.action))
+    right = find_right(spec)
+    by.require(right, what=str(spec.action))
     if not spec.assets and not spec.nodes:
         raise Refused(f"Name at least one asset or node to {spec.action} on.", code="no_assets")
-    return _read_assets(_find_ids(by, spec.assets, spec.nodes))
+    return _read_assets(_find_ids(by, right, spec.assets, spec.nodes))
 
 
 def _read_assets(asset_ids: Iterable[int]) -> tuple[Asset, ...]:
@@ -126,13 +130,13 @@ def _read_assets(asset_ids: Iterable[int]) -> tuple[Asset, ...]:
     return tuple(sorted(found, key=lambda asset: asset.name))
 
 
-def _find_ids(by: Principal, assets: Sequence[str], nodes: Sequence[str]) -> list[int]:
+def _find_ids(by: Principal, right: Right, assets: Sequence[str], nodes: Sequence[str]) -> list[int]:
     """Return the ids of assets by name, and of those in nodes and below them, each once."""
     named = find_assets(by=by, names=assets)
     folders = find_nodes(by=by, paths=nodes)
     for node in folders:
-        check_node(by, Right.OPERATE, node, what=f"work on {node}")
-    check_assets(by, Right.OPERATE, named, what="work on all of these assets")
+        check_node(by, right, node, what=f"work on {node}")
+    check_assets(by, right, named, what="work on all of these assets")
     return sorted({asset.id for asset in named} | list_asset_ids(nodes=folders))
 
 
@@ -150,7 +154,7 @@ def count_targets(*, by: Principal, assets: Sequence[str], nodes: Sequence[str])
     usable = Exists(select_usable().filter(account=OuterRef("pk")))
     kinds: Counter[str] = Counter()
     skipped = 0
-    for chunk in split(_find_ids(by, assets, nodes)):
+    for chunk in split(_find_ids(by, Right.OPERATE, assets, nodes)):
         kinds.update(Asset.objects.filter(id__in=chunk).values_list("kind", flat=True))
         logins = Account.objects.filter(usable, asset_id__in=chunk, privileged=True)
         skipped += len(chunk) - logins.aggregate(assets=Count("asset_id", distinct=True))["assets"]

@@ -21,9 +21,9 @@ from provost.core.secrets import Secret
 from provost.core.specs import SPECS, DisableSpec, RemoveSpec, RotateSpec, Spec
 from provost.server.models import Asset, Record, Run, Task
 from provost.server.models.runs import RunState
-from provost.server.services import audit, held
+from provost.server.services import audit, held, notices
 from provost.server.services.assets import find_asset
-from provost.server.services.expansion import expand
+from provost.server.services.expansion import expand, find_right
 from provost.server.services.leases import is_held
 from provost.server.services.locks import is_gone, name_owner
 from provost.server.services.pages import EVERYTHING, Page, Place, cut, read_all
@@ -128,7 +128,7 @@ def create_retry(*, by: Principal, run: Run, attended: bool = True) -> Run:
         Conflict: the run is not over yet.
         Forbidden: the caller may not push to all of its assets.
     """
-    check_run(by, run, what="retry this run")
+    check_run(by, run, what="retry this run", right=find_right(SPECS.validate_python(run.spec)))
     if run.state in ALIVE:
         raise Conflict(f"Run {run.id} is not over yet.", code="run_not_over")
     if run.state == RunState.SKIPPED:
@@ -182,14 +182,14 @@ def create_retry(*, by: Principal, run: Run, attended: bool = True) -> Run:
     return retry
 
 
-def check_run(by: Principal, run: Run, *, what: str) -> None:
-    """Make sure that somebody may work on every asset of a run.
+def check_run(by: Principal, run: Run, *, what: str, right: Right = Right.OPERATE) -> None:
+    """Make sure that somebody may work on every asset of a run, or has another right there.
 
     Raises:
         Forbidden: they may not.
     """
-    if not by.require(Right.OPERATE, what=what).everywhere:
-        check_assets(by, Right.OPERATE, Asset.objects.filter(records__run=run).distinct(), what=what)
+    if not by.require(right, what=what).everywhere:
+        check_assets(by, right, Asset.objects.filter(records__run=run).distinct(), what=what)
         if run.records.filter(asset=None).exists():
             raise Forbidden(
                 f"{by.name} may not {what}: assets of it are gone, and nobody knows where they were."
@@ -315,7 +315,8 @@ def request_cancel(*, by: Principal, run: Run) -> None:
 
 
 def tell_end(*, run: Run) -> None:
-    """Write into the audit trail that a run is over, and how."""
+    """Write into the audit trail that a run is over, and how; tell channels if it did not end well."""
+    notices.tell_run(run=run)
     counts = run.records.values_list("status").annotate(count=Count("id"))
     audit.write(
         by=make_local(run.requested_by, face=Face.SERVER),

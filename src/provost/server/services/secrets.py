@@ -4,7 +4,7 @@ Functions take any number of accounts and work in chunks, each with a fixed numb
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -87,19 +87,22 @@ def read_current(*, account_ids: Iterable[UUID]) -> dict[UUID, dict[SecretType, 
     return dict(found)
 
 
-def read_pending(*, account_ids: Iterable[UUID], secret_type: SecretType) -> dict[UUID, list[PendingVersion]]:
-    """Decrypt the staged secrets of accounts, the newest first; an account without one is not in the answer.
+def read_pending(
+    *, account_ids: Iterable[UUID], secret_types: Collection[SecretType] = tuple(SecretType)
+) -> dict[tuple[UUID, SecretType], list[PendingVersion]]:
+    """Decrypt the staged secrets of accounts by account and type, the newest first; what has none is not told.
 
     Raises:
         VaultError: as `read_current`.
     """
-    found: dict[UUID, list[PendingVersion]] = defaultdict(list)
+    found: dict[tuple[UUID, SecretType], list[PendingVersion]] = defaultdict(list)
     for chunk in split(account_ids):
         rows = SecretVersion.objects.filter(
-            account_id__in=chunk, secret_type=secret_type, state=SecretState.PENDING
+            account_id__in=chunk, secret_type__in=secret_types, state=SecretState.PENDING
         ).order_by("-version")
         for row in rows:
-            found[row.account_id].append(PendingVersion(row.id, decrypt(row), Strategy(row.origin), row.run_id))
+            staged = PendingVersion(row.id, decrypt(row), Strategy(row.origin), row.run_id)
+            found[row.account_id, SecretType(row.secret_type)].append(staged)
     return dict(found)
 
 
@@ -193,8 +196,8 @@ _SYNC: Final = {
 }
 
 
-def note_checks(*, checks: Sequence[Check]) -> list[UUID]:
-    """Write down what checks of current secrets told; return the accounts that are newly out of sync."""
+def note_checks(*, checks: Sequence[Check]) -> list[Check]:
+    """Write down what checks of current secrets told; return those that say what is newly out of sync."""
     told = {(check.account_id, check.secret_type): check for check in checks}
     fallen = []
     now = timezone.now()
@@ -208,7 +211,7 @@ def note_checks(*, checks: Sequence[Check]) -> list[UUID]:
                 if (check := told.get((row.account_id, SecretType(row.secret_type)))) is None:
                     continue
                 if check.verdict is Verdict.REJECTED and row.sync != Sync.OUT_OF_SYNC:
-                    fallen.append(row.account_id)
+                    fallen.append(check)
                 row.sync, row.checked_at = _SYNC[check.verdict], now
                 row.reason, row.message = check.reason, check.message
                 changed.append(row)

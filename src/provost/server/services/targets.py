@@ -50,7 +50,7 @@ def _build_chunk(asset_ids: list[int]) -> dict[int, Target]:
         accounts[account.asset_id].append(account)
     ids = [one.id for found in accounts.values() for one in found]
     held = secrets.read_current(account_ids=ids)
-    left = {one: secrets.read_pending(account_ids=ids, secret_type=one) for one in SecretType}
+    left = secrets.read_pending(account_ids=ids)
     tries = count_tries(account_ids=ids)
 
     def build(asset: Asset, *, as_gateway: bool) -> Target:
@@ -91,7 +91,7 @@ def _read_routes(asset_ids: list[int]) -> dict[int, Asset]:
     return assets
 
 
-_Pending = Mapping[SecretType, Mapping[UUID, list[secrets.PendingVersion]]]
+_Pending = Mapping[tuple[UUID, SecretType], list[secrets.PendingVersion]]
 
 
 def _build_logins(
@@ -134,18 +134,18 @@ def _vary(login: Login, account: Account, accounts: list[Account], left: _Pendin
     """
     by_key = [
         (replace(login, key=version.secret, password=None), version.id)
-        for version in left[SecretType.SSH_KEY].get(account.id, [])
+        for version in left.get((account.id, SecretType.SSH_KEY), [])
         if isinstance(version.secret, SshKey) and version.secret.private
     ]
     # Alone: a key that gets in would prove nothing of the password.
     alone = [
         (replace(login.renew(account.username, version.secret), key=None), version.id)
-        for version in left[SecretType.PASSWORD].get(account.id, [])
+        for version in left.get((account.id, SecretType.PASSWORD), [])
     ]
     for way, staged in [*by_key, *alone]:
         yield replace(way, staged=(staged,))
     asked = [one.id for one in accounts if one.username == login.asked]
-    for version in [found for owner in asked for found in left[SecretType.PASSWORD].get(owner, [])]:
+    for version in [found for owner in asked for found in left.get((owner, SecretType.PASSWORD), [])]:
         if not isinstance(version.secret, Password):
             continue
         if login.key or login.become is Become.SU:
