@@ -156,8 +156,12 @@ def test_memory_keeps_what_overlaps() -> None:
 async def test_memory_tells_of_accounts_and_ends_them() -> None:
     """What can be told of an account; disabled it lets nobody in, removed it is gone; who is needed stays."""
     public = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMDLqcTxrBpO0ljUykrn/DSYFaEcCP1gbz1DvqYFLjkz"
-    host = Host({"root": Account(uid=0), "app": Account("x", keys={public}, groups=("ops",)), "me": Account("mine")})
-    session = await MemoryConnector({"a": host}).open(make_target("a"), Login("me", Password("mine")), Timeouts(), Noted())
+    host = Host(
+        {"root": Account(uid=0), "app": Account("x", keys={public}, groups=("ops",)), "me": Account("mine")}
+    )
+    session = await MemoryConnector({"a": host}).open(
+        make_target("a"), Login("me", Password("mine")), Timeouts(), Noted()
+    )
     app, me, root = await session.discover()
     assert (app.username, app.can_log_in, app.superuser, app.groups) == ("app", True, False, ("ops",))
     assert [key.algorithm for key in app.keys or ()] == ["ssh-ed25519"]
