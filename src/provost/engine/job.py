@@ -96,7 +96,9 @@ class Work:
                 f"The run was cancelled before it changed anything on {self.asset}.",
             )
         except ProvostError as error:
-            self.ledger.settle_rest(self._unable, error.code, error.message)
+            looked = self.job.action in {Action.VERIFY, Action.RECONCILE}
+            status = Status.SKIPPED if looked and error.code == GUARD else self._unable
+            self.ledger.settle_rest(status, error.code, error.message)
         except Exception as error:  # noqa: BLE001  # a bug in a connector ends this job, not the run
             logger.error("Internal error on %s: %s", self.asset, self._scrubber.scrub_traceback(error))  # noqa: TRY400  # logging the exception itself could log a secret
             self.ledger.settle_rest(

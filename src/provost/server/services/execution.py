@@ -277,7 +277,7 @@ class _Work:
     def _stage(self, asset_ids: Sequence[int]) -> tuple[list[Job], list[int]]:
         """Lock the assets and stage for them; return the jobs, and the assets that another run works on."""
         with fence(lease=self._lease) as run:
-            locked = set(asset_ids) if run.dry_run else acquire_locks(run_id=run.id, asset_ids=asset_ids)
+            locked = acquire_locks(run_id=run.id, asset_ids=asset_ids)
         usernames: dict[int, list[tuple[str, SecretType | None]]] = {}
         for record in Record.objects.filter(run_id=self._run_id, status=None, asset_id__in=locked):
             if record.asset_id is not None:
