@@ -4,8 +4,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 from uuid import UUID
 
-from django.utils import timezone
-
 from provost.core.job import Outcome
 from provost.core.model import FINE, Action, Decision, Status
 from provost.core.push import PushSpec
@@ -15,12 +13,17 @@ from provost.server.services import discoveries, lifetimes, secrets
 
 _DONE: Final = frozenset({Status.SUCCEEDED, Status.UNVERIFIED})
 
+_TOUCHING: Final = frozenset({Action.PUSH, Action.ROTATE, Action.RECONCILE, Action.DISABLE})
+
 _Accounts = Mapping[tuple[int, str], UUID]
 
 
 def follow(*, run: Run, outcomes: Collection[Outcome], accounts: _Accounts) -> None:
     """Write down what outcomes tell of accounts: given by asset id and username, those that have a row."""
     _note_checks(outcomes, accounts)
+    if run.action in _TOUCHING:
+        touched = [(one.asset_id, one.username) for one in outcomes if one.status in _DONE]
+        discoveries.note_touched(places=touched)
     _FOLLOWING.get(Action(run.action), _ignore)(run, outcomes, accounts)
 
 
@@ -47,6 +50,13 @@ def _follow_push(run: Run, outcomes: Collection[Outcome], accounts: _Accounts) -
         and (place := (one.asset_id, one.username)) in accounts
     ]
     Account.objects.filter(id__in=made).update(created_by_provost=True, disabled_at=None)
+    discoveries.note_made_or_removed(
+        places=[
+            (one.asset_id, one.username)
+            for one in outcomes
+            if one.status in _DONE and one.decision in {Decision.CREATE, Decision.RESTORE}
+        ]
+    )
     spec = SPECS.validate_python(run.spec)
     if isinstance(spec, PushSpec) and spec.lifetime is not None:
         lifetimes.begin(
@@ -61,7 +71,7 @@ def _follow_push(run: Run, outcomes: Collection[Outcome], accounts: _Accounts) -
 
 
 def _follow_discovery(_run: Run, outcomes: Collection[Outcome], _accounts: _Accounts) -> None:
-    for one in outcomes:
+    for one in sorted(outcomes, key=lambda one: one.asset_id):
         if one.status is Status.SUCCEEDED:
             discoveries.record_found(asset_id=one.asset_id, found=one.found)
 
@@ -71,13 +81,12 @@ def _follow_disabling(_run: Run, outcomes: Collection[Outcome], accounts: _Accou
 
 
 def _follow_removal(_run: Run, outcomes: Collection[Outcome], accounts: _Accounts) -> None:
-    now = timezone.now()
     gone = _list_fine(outcomes, accounts)
     secrets.retire_all(account_ids=gone)
     lifetimes.end(account_ids=gone)
     Account.objects.filter(id__in=gone).update(listed_at=None)
-    discoveries.note_removed(
-        places=[(one.asset_id, one.username) for one in outcomes if one.status in FINE], now=now
+    discoveries.note_made_or_removed(
+        places=[(one.asset_id, one.username) for one in outcomes if one.status in FINE]
     )
 
 

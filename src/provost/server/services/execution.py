@@ -17,7 +17,7 @@ from provost.core.connector import Timeouts
 from provost.core.errors import LeaseLost, ProvostError, VaultError
 from provost.core.job import Job, Outcome
 from provost.core.keys import KeyAlgorithm
-from provost.core.model import FINE, SecretType, Status
+from provost.core.model import FINE, Action, SecretType, Status
 from provost.core.push import PushSpec
 from provost.core.rights import Face, make_local
 from provost.core.secrets import Secret
@@ -32,6 +32,7 @@ from provost.server.services.expansion import read_parameters
 from provost.server.services.guard import note_refusals
 from provost.server.services.leases import Lease, fence, renew, take
 from provost.server.services.locks import LEASE, acquire_locks, release_locks
+from provost.server.services.onboarding import apply_rules
 from provost.server.services.recording import (
     leave_open,
     leave_unbegun,
@@ -175,6 +176,8 @@ def _finish(lease: Lease, *, begun: Collection[int], control: Control, why: tupl
         run.save(update_fields=["state", "owner", "lease_ends", "finished", "reason", "message"])
         if not handed_over:
             tell_end(run=run)
+    if run.action == Action.DISCOVER and not (handed_over or run.dry_run):
+        apply_rules(run=run)
     if handed_over and run.cancel_requested:
         request_cancel(by=make_local("provost", face=Face.SERVER), run=run)
 
