@@ -12,12 +12,25 @@ import django
 
 django.setup()
 
+from provost.core.notices import ChannelKind, Event  # noqa: E402  # as below
 from provost.core.push import PushSpec  # noqa: E402  # Django comes first
 from provost.core.rights import Face, Principal, make_local  # noqa: E402
 from provost.core.secrets import Password  # noqa: E402
 from provost.server.console.urls import urlpatterns  # noqa: E402
-from provost.server.models import Account, Asset, HostKey, Node, Record, Run, Task, Token, User  # noqa: E402
-from provost.server.services import accounts, assets, audit, runs, tasks, tokens, users  # noqa: E402
+from provost.server.models import (  # noqa: E402
+    Account,
+    Asset,
+    Channel,
+    Delivery,
+    HostKey,
+    Node,
+    Record,
+    Run,
+    Task,
+    Token,
+    User,
+)
+from provost.server.services import accounts, assets, audit, channels, runs, tasks, tokens, users  # noqa: E402
 from provost.server.services.checks import AccountFields, AssetFields  # noqa: E402
 from provost.server.services.tasks import TaskFields  # noqa: E402
 from provost.server.services.users import UserFields  # noqa: E402
@@ -44,8 +57,15 @@ def main() -> None:
     tasks.create_task(by=by, fields=TaskFields("bad", spec), specified=None)
     users.add_user(by=by, username="bad", fields=UserFields())
     tokens.create_token(by=by, user="bad", name="bad", rights=None, days=1)
+    channels.add_channel(
+        by=by,
+        fields=channels.ChannelFields(
+            "bad", ChannelKind.EMAIL, "bad@example.org", (Event.RUN_FAILED,), "/bad/below", active=False
+        ),
+    )
+    channels.test_channel(by=by, name="bad")
     for dry_run in (False, True):
-        runs.create_push(by=by, spec=spec, specified=None, dry_run=dry_run)
+        runs.create_run(by=by, spec=spec, specified=None, dry_run=dry_run)
     hostile = spec.model_copy(update={"assets": (NAME,), "nodes": (f"/{NAME}",), "usernames": (NAME,)})
     now = datetime.now(UTC)
     done = {"state": "finished", "reason": NAME[:50], "message": TEXT, "requested_by": NAME, "owner": NAME}
@@ -61,6 +81,8 @@ def main() -> None:
     Account.objects.filter(username="alice").update(username=NAME)
     Record.objects.update(account=Account.objects.get(asset=asset, username=NAME))
     Task.objects.update(name=NAME, comment=TEXT, spec=hostile.model_dump(mode="json"))
+    Channel.objects.update(name=NAME, address=NAME, comment=TEXT)
+    Delivery.objects.update(state="failed", event=NAME[:30], error=TEXT, payload={"run": NAME, NAME: TEXT})
     User.objects.filter(username="bad").update(username=NAME)
     Token.objects.filter(name="bad").update(name=NAME)
     who = Principal(NAME, Face.API, token=NAME, source=NAME)

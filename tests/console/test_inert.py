@@ -49,6 +49,7 @@ PAGES = {
     "run_show": ("/runs/{run}", True),
     "run_progress": ("/runs/{run}/progress", False),
     "run_records": ("/runs/{run}/records", True),
+    "run_report": ("/runs/{run}/report", True),
     "audit": ("/audit", True),
     "audit_proof": ("/audit/proof", False),
     "users": ("/users", True),
@@ -56,6 +57,10 @@ PAGES = {
     "user_grant": ("/users/-/grant", False),
     "user_edit": ("/users/{name}", True),
     "tokens": ("/tokens", True),
+    "channels": ("/channels", True),
+    "channel_new": ("/channels/-/new", True),
+    "channel_show": ("/channels/{name}", True),
+    "channel_edit": ("/channels/{name}/edit", True),
     "settings": ("/settings", False),
     "setting_findings": ("/settings/findings", False),
 }

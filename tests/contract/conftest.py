@@ -13,7 +13,6 @@ from provost.connectors.linux.parameters import LinuxParameters
 from provost.connectors.linux.session import LinuxSession
 from provost.core.connector import Timeouts
 from provost.core.job import HostTrust, Job, Login, Outcome, Staged, Target, Wanted
-from provost.core.model import SecretType
 from provost.core.secrets import Password, Secret
 from provost.lab import Host
 
@@ -66,9 +65,7 @@ def push() -> Push:
     ) -> dict[str, Outcome]:
         staged = tuple(Staged(uuid4(), one, fresh=False) for one in left_pending)
         pending = () if current else (Staged(uuid4(), secret, fresh=True), *staged)
-        wanted = tuple(
-            Wanted(name, SecretType(secret.secret_type), current, pending, others) for name in usernames
-        )
+        wanted = tuple(Wanted(name, secret.secret_type, current, pending, others) for name in usernames)
         job = Job(
             target=target,
             wanted=wanted,

@@ -114,9 +114,8 @@ async def push_passwords(
         target=Target(
             1, host.name, "linux", host.address, host.port, (Login("root", Password(host.root_password)),)
         ),
-        secret_type=SecretType.PASSWORD,
         wanted=tuple(
-            Wanted(username, None, (Staged(uuid4(), password, fresh=True),))
+            Wanted(username, SecretType.PASSWORD, None, (Staged(uuid4(), password, fresh=True),))
             for username, password in passwords.items()
         ),
         parameters=parameters or LinuxParameters(),

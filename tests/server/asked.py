@@ -114,6 +114,20 @@ ASKED: dict[str, Callable[[str, Any], dict[str, Any]]] = {
     "tokens.list_tokens": lambda *_: {"query": said.TokenQuery()},
     "tokens.create_token": lambda *_: {"body": said.TokenBody(name="new", days=1)},
     "tokens.revoke_token": lambda *_: {"user": "someone", "name": "ci"},
+    "channels.list_channels": lambda *_: {},
+    "channels.add_channel": lambda *_: {
+        "body": said.ChannelBody(name="new", kind="webhook", address="https://hooks.example.org/hush")
+    },
+    "channels.show_channel": lambda *_: {"name": "pager"},
+    "channels.edit_channel": lambda *_: {
+        "name": "pager",
+        "body": said.ChannelPatch(address="https://hooks.example.org/hush-new"),
+    },
+    "channels.remove_channel": lambda *_: {"name": "pager"},
+    "channels.test_channel": lambda *_: {"name": "pager"},
+    "channels.list_deliveries": lambda *_: {"name": "pager", "query": said.DeliveryQuery()},
+    "channels.show_delivery": lambda _, world: {"name": "pager", "delivery": world.delivery},
+    "channels.send_again": lambda _, world: {"name": "pager", "delivery": world.delivery},
     "overview.show_overview": lambda *_: {},
     "audit.list_entries": lambda *_: {"query": said.AuditQuery()},
     "audit.verify": lambda *_: {"query": said.ProofQuery()},

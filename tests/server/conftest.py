@@ -17,6 +17,7 @@ import pytest
 from tests.conftest import Serve, Server, make_database, run_servers
 
 from provost.core.model import SecretType
+from provost.core.notices import ChannelKind, Event
 from provost.core.push import PushSpec
 from provost.core.rights import Face, Granted, Principal, Right, Role, make_local
 from provost.core.secrets import Password
@@ -79,7 +80,7 @@ class World:
     def __init__(self) -> None:
         from allauth.usersessions.models import UserSession
 
-        from provost.server.services import accounts, assets, nodes, runs, tasks, tokens, users
+        from provost.server.services import accounts, assets, channels, nodes, runs, tasks, tokens, users
         from provost.server.services.checks import AccountFields, AssetFields
 
         self.local = make_local("tester")
@@ -96,7 +97,7 @@ class World:
             spec = PushSpec(assets=(asset.name,), usernames=("bob",), secret_type=SecretType.PASSWORD)
             tasks.create_task(by=by, fields=tasks.TaskFields(f"{place}-task", spec), specified=None)
             over, waiting = (
-                runs.create_push(by=by, spec=spec, specified=None, attended=False) for _ in range(2)
+                runs.create_run(by=by, spec=spec, specified=None, attended=False) for _ in range(2)
             )
             over.records.update(status="failed")
             type(over).objects.filter(id=over.id).update(state="finished")
@@ -107,6 +108,11 @@ class World:
         session = UserSession.objects.create(user=someone, ip="192.0.2.1", session_key="somebody's")
         self.session = str(session.id)
         tokens.create_token(by=by, user="someone", name="ci", rights=None, days=1)
+        pager = channels.ChannelFields(
+            "pager", ChannelKind.WEBHOOK, "https://hooks.example.org/hush-place", (Event.RUN_FAILED,)
+        )
+        self.signing_secret = channels.add_channel(by=by, fields=pager).secret
+        self.delivery = str(channels.test_channel(by=by, name="pager").id)
 
     def enter(self, username: str, *grants: Granted, limit: frozenset[Right] | None = None) -> Principal:
         """Return a new user as one who calls; with `limit`, by a token of theirs."""

@@ -20,7 +20,12 @@ def list_routes() -> list[tuple[str, str]]:
         (operation.method, re.sub(r"{.*?}", "x@y" if "account" in operation.path else "x", operation.path))
         for operation in OPERATIONS
         if not operation.public
-    ] + [("GET", "/runs/x/events"), ("GET", "/runs/x/export"), ("GET", "/audit/export")]
+    ] + [
+        ("GET", "/runs/x/events"),
+        ("GET", "/runs/x/export"),
+        ("GET", "/runs/x/report"),
+        ("GET", "/audit/export"),
+    ]
 
 
 @pytest.mark.parametrize(("method", "path"), list_routes())

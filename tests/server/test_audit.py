@@ -48,6 +48,11 @@ WRITTEN = {
     "users.end_session": ("user.end_sessions", "user someone"),
     "tokens.create_token": ("token.create", "token new of anna"),
     "tokens.revoke_token": ("token.revoke", "token ci of someone"),
+    "channels.add_channel": ("channel.add", "channel new"),
+    "channels.edit_channel": ("channel.edit", "channel pager"),
+    "channels.remove_channel": ("channel.remove", "channel pager"),
+    "channels.test_channel": ("channel.test", "channel pager"),
+    "channels.send_again": ("channel.send_again", "channel pager"),
     "keys.rotate": ("key.rotate", "vault"),
 }
 READING = {"tell", "list", "show", "verify", "count", "sample"}
@@ -94,6 +99,8 @@ def test_every_change_is_one_entry(world: Any) -> None:
             assert "hush" not in dump(), name
             if name == "tokens.create_token":
                 assert answer.token not in dump()
+            if name == "channels.add_channel":
+                assert answer.secret not in dump()
             transaction.set_rollback(True)
 
 

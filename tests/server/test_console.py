@@ -280,6 +280,7 @@ def test_limited_operator(world: World) -> None:
         "/accounts/root@outside1/activity", "/accounts?asset=outside1", "/accounts?node=/outside",
         "/tasks/outside-task", "/tasks/outside-task/edit", f"/runs/{over}", f"/runs/{waiting}/progress",
         f"/runs/{over}/records", f"/runs/{over}/export.csv", f"/runs/{over}/export.json",
+        f"/runs/{over}/report",
         f"/push/previews/{over}", f"/push/previews/{over}/records", "/runs?asset=outside1",
         "/runs?task=outside-task", f"/assets/inside1/test/{over}", f"/assets/inside1?test={over}",
         "/node?path=/outside",
@@ -294,9 +295,28 @@ def test_limited_operator(world: World) -> None:
     ]  # fmt: skip
     for path in changes:
         assert browser.post(path, {"version": "1"}).status_code in {302, 404, 422}, path
-    for path in ("/audit", "/audit/export", "/audit/proof", "/users", "/users/someone", "/settings"):
+    for path in (
+        "/audit",
+        "/audit/export",
+        "/audit/proof",
+        "/users",
+        "/users/someone",
+        "/settings",
+        "/channels",
+        "/channels/-/new",
+        "/channels/pager",
+        "/channels/pager/edit",
+    ):
         assert browser.get(path).status_code in {403, 404}, path
-    for path in ("/users/someone/change", "/settings/rotate", "/tokens/someone/ci/revoke"):
+    for path in (
+        "/users/someone/change",
+        "/settings/rotate",
+        "/tokens/someone/ci/revoke",
+        "/channels/pager/test",
+        "/channels/pager/remove",
+        f"/channels/pager/deliveries/{world.delivery}/send",
+        "/channels/-/new",
+    ):
         assert browser.post(path, {"then": "remove"}).status_code in {403, 404}, path
     for path in (f"/runs/{waiting}", "/tasks/outside-task", "/assets/outside1"):
         assert open_administrator_once(world).get(path).status_code == 200, path

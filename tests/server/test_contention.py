@@ -53,7 +53,7 @@ def test_changes_of_what_others_refer_to() -> None:
         assets.edit_asset(by=BY, name="web1", fields=fields)
 
     def push(_number: int) -> None:
-        runs.create_push(by=BY, spec=describe("web1"), specified=None, attended=False)
+        runs.create_run(by=BY, spec=describe("web1"), specified=None, attended=False)
 
     def add(number: int) -> None:
         fields = AccountFields(f"user{number}", "web1")
@@ -76,7 +76,7 @@ def test_changes_of_a_user_who_asks() -> None:
             key=f"key {number}",
             asked="",
             secret=None,
-            begin=lambda _: runs.create_push(by=ada, spec=describe("web1"), specified=None, attended=False),
+            begin=lambda _: runs.create_run(by=ada, spec=describe("web1"), specified=None, attended=False),
         )
 
     def make(number: int) -> None:
@@ -94,7 +94,7 @@ def test_assets_that_go_while_they_are_locked() -> None:
     from provost.server.services import assets, locks, runs
 
     made = [add_asset(f"web{number}") for number in range(OFTEN)]
-    run = runs.create_push(by=BY, spec=describe(*(one.name for one in made)), specified=None, attended=False)
+    run = runs.create_run(by=BY, spec=describe(*(one.name for one in made)), specified=None, attended=False)
 
     def remove(number: int) -> None:
         with suppress(Conflict):

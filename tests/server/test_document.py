@@ -21,15 +21,17 @@ def test_the_api_does_what_its_document_says(api, client, request, tmp_path):
     client.post("tasks", json=task).raise_for_status()
     client.post("users", json={"username": "carl"}).raise_for_status()
     client.post("tokens", json={"name": "carl", "user": "carl", "days": 1}).raise_for_status()
+    channel = {"name": "pager", "kind": "email", "address": "ops@example.org", "active": False}
+    client.post("channels", json=channel).raise_for_status()
     wait_for(client, run)
-    known = {"/assets/": "web1", "/tasks/": "nightly", "/users/": "carl"}
+    known = {"/channels/": "pager", "/assets/": "web1", "/tasks/": "nightly", "/users/": "carl"}
     lines = []
     for prefix, name in known.items():
         for operation in OPERATIONS:
             if operation.path.startswith(prefix) and operation.method != "DELETE":
                 lines.append(f'[[operations]]\ninclude-operation-id = "{operation.name}"')
                 lines.append(f'parameters = {{ "path.name" = "{name}" }}')
-    for operation_id in ("show_run", "list_records", "list_reasons", "watch_run", "export_run"):
+    for operation_id in ("show_run", "list_records", "list_reasons", "watch_run", "export_run", "report_run"):
         lines.append(f'[[operations]]\ninclude-operation-id = "{operation_id}"')
         lines.append(f'parameters = {{ "path.run" = "{run}" }}')
     for operation_id in ("show_account", "edit_account", "list_history", "reveal"):

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 
 from provost.core import requests as said
 from provost.core.errors import Conflict, Forbidden, NotFound, ProvostError, Refused
@@ -27,6 +28,18 @@ def operator(world: Any) -> Principal:
 def administrator(world: Any) -> Principal:
     """An administrator of /prod."""
     return world.enter("anna", ADMINISTRATOR)
+
+
+def read_report(by: Principal, run: str) -> str:
+    """Return the page that reports a run."""
+    from provost.server.api.streams import stream_report
+
+    response = stream_report(by, run, "html")
+
+    async def read() -> bytes:
+        return b"".join([part async for part in response])
+
+    return async_to_sync(read)().decode()
 
 
 def edit(by: Principal, name: str, **changes: Any) -> Any:
@@ -316,6 +329,9 @@ def test_runs_are_seen_as_far_as_their_assets(world: Any, operator: Principal) -
     assert runs.list_records(operator, run, said.RecordQuery(search="outside")).items == []
     found = service.find_run(by=operator, run_id=run)
     assert [one.asset_name for one in service.export_records(by=operator, run=found)] == ["inside1"]
+    page = read_report(operator, run)
+    assert "inside1" in page
+    assert "outside" not in page
     for guess in ("both-task", "nothing"):
         with pytest.raises(NotFound):
             runs.list_runs(operator, said.RunQuery(task=guess))

@@ -75,7 +75,7 @@ def test_other_public_key_conflicts(world: Any) -> None:
             key="key",
             asked="the same",
             secret=SshKey(public),
-            begin=lambda secret: runs.create_push(by=by, spec=spec, specified=secret),
+            begin=lambda secret: runs.create_run(by=by, spec=spec, specified=secret),
         )
 
     assert once("ssh-ed25519 AAAA").id == once("ssh-ed25519 AAAA").id

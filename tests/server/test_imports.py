@@ -140,7 +140,7 @@ def test_import_leaves_accounts_alone_that_a_run_works_on(tmp_path: Path) -> Non
     (tmp_path / "ops.key").write_text(generate_key(KeyAlgorithm.ED25519).private or "")
     bring_in(tmp_path, INVENTORY)
     spec = PushSpec(assets=("web1",), usernames=("bob",), secret_type=SecretType.PASSWORD)
-    run = runs.create_push(by=BY, spec=spec, specified=None, attended=False)
+    run = runs.create_run(by=BY, spec=spec, specified=None, attended=False)
     asset = Asset.objects.get(name="web1")
     assert locks.acquire_locks(run_id=run.id, asset_ids=[asset.id]) == {asset.id}
     bring_in(tmp_path, INVENTORY)

@@ -35,9 +35,9 @@ def hosts():
 
 def queue(*usernames, **fields):
     """Write down a run that nobody attends to."""
-    from provost.server.services.runs import create_push
+    from provost.server.services.runs import create_run
 
-    return create_push(by=BY, spec=describe(*usernames, **fields), specified=None, attended=False)
+    return create_run(by=BY, spec=describe(*usernames, **fields), specified=None, attended=False)
 
 
 def take(run):
@@ -77,7 +77,7 @@ def stage(lease, asset="db1", username="alice"):
         spec=describe(),
         specified=None,
         parameters={"memory": memory.Parameters()},
-        usernames={find_account(asset, "root").asset_id: [username]},
+        usernames={find_account(asset, "root").asset_id: [(username, SecretType.PASSWORD)]},
     )
 
 
@@ -120,9 +120,9 @@ def make_uses(lease):
     (job,) = stage(lease)
     (staged,) = job.wanted[0].pending
     told = {
-        "promote": Outcome(asset_id, "alice", Status.SUCCEEDED, settled=staged.id),
-        "discard": Outcome(asset_id, "alice", Status.FAILED),
-        "leave": Outcome(asset_id, "alice", Status.CANCELLED),
+        "promote": Outcome(asset_id, "alice", Status.SUCCEEDED, SecretType.PASSWORD, settled=staged.id),
+        "discard": Outcome(asset_id, "alice", Status.FAILED, SecretType.PASSWORD),
+        "leave": Outcome(asset_id, "alice", Status.CANCELLED, SecretType.PASSWORD),
     }
     order = execution._read_order(lease)
 
@@ -130,7 +130,7 @@ def make_uses(lease):
         return execution._Work(lease, order, None, execution.Control(), set())
 
     def record(name, write=recording.record_outcomes):
-        write(lease=lease, secret_type=SecretType.PASSWORD, outcomes=[told[name]])
+        write(lease=lease, outcomes=[told[name]])
 
     def finish(*, hand_over):
         control = execution.Control()
@@ -192,10 +192,10 @@ def test_the_oldest_free_run_is_taken():
     """Queued runs by age, then those whose holder is silent or gone; attended and held ones are left alone."""
     from provost.server.models import Run
     from provost.server.services.locks import name_owner
-    from provost.server.services.runs import create_push
+    from provost.server.services.runs import create_run
 
     add_assets("db1")
-    create_push(by=BY, spec=describe(), specified=None)
+    create_run(by=BY, spec=describe(), specified=None)
     held, gone, silent, nobody, first, last = (queue() for _ in range(6))
     for run in (held, gone, silent, nobody):
         take(run)
@@ -303,7 +303,7 @@ def test_what_an_earlier_holder_staged_is_not_discarded(hosts, monkeypatch, how)
     from provost.server.models.secrets import SecretVersion
     from provost.server.services import execution
     from provost.server.services.locks import acquire_locks
-    from provost.server.services.runs import create_push, request_cancel
+    from provost.server.services.runs import create_run, request_cancel
 
     run = leave_behind(hosts, connect_timeout=1)
     control = execution.Control()
@@ -321,7 +321,7 @@ def test_what_an_earlier_holder_staged_is_not_discarded(hosts, monkeypatch, how)
         hosts["db1"].accounts["alice"].password = "changed by hand"
         hosts["db1"].script = fail_once(memory.Step.SET, ChangeRefused("no"))
     elif how == "busy":
-        acquire_locks(run_id=create_push(by=BY, spec=describe(), specified=None).id, asset_ids=[root.asset_id])
+        acquire_locks(run_id=create_run(by=BY, spec=describe(), specified=None).id, asset_ids=[root.asset_id])
         monkeypatch.setattr(execution, "_LOCK_PATIENCE", 0.1)
     elif how == "damaged":
         SecretVersion.objects.filter(account=root).update(ciphertext=b"damaged")
@@ -342,9 +342,10 @@ def test_what_an_earlier_holder_staged_is_not_discarded(hosts, monkeypatch, how)
     hosts["db1"].script = memory.behave
     hosts["db1"].accounts["alice"].password = password
     SecretVersion.objects.filter(account=root).update(ciphertext=before)
-    from provost.server.models import AssetLock
+    from provost.server.models import AssetLock, Rejection
 
     AssetLock.objects.all().delete()
+    Rejection.objects.all().delete()  # an hour later
     assert push(describe())["db1", "alice"].reason == "settled"
     check_in_force(hosts, "db1", "db2", "db3")
 
@@ -526,10 +527,10 @@ def test_a_lease_that_cannot_be_renewed_ends_the_run_in_good_order(hosts, monkey
     from django.db import OperationalError
 
     from provost.server.services import execution
-    from provost.server.services.runs import create_push
+    from provost.server.services.runs import create_run
 
     add_assets("db1", "db2")
-    run = create_push(by=BY, spec=describe(concurrency=1), specified=None, attended=attended)
+    run = create_run(by=BY, spec=describe(concurrency=1), specified=None, attended=attended)
 
     def fail(**_lease):
         if silent:
@@ -587,10 +588,10 @@ def test_a_run_that_cannot_be_begun_is_settled():
     """A secret that does not decrypt ends a run that nobody attends to, says why, and is not tried again."""
     from provost.core.errors import VaultError
     from provost.server.models.secrets import SpecifiedSecret
-    from provost.server.services.runs import create_push
+    from provost.server.services.runs import create_run
 
     add_assets("db1")
-    run = create_push(by=BY, spec=describe(strategy="specified"), specified=Password("mine"), attended=False)
+    run = create_run(by=BY, spec=describe(strategy="specified"), specified=Password("mine"), attended=False)
     SpecifiedSecret.objects.update(ciphertext=b"damaged")
     with pytest.raises(VaultError):
         execute(run, lease=take_next())
@@ -628,15 +629,15 @@ def test_a_database_that_fails_leaves_the_run_to_the_next(hosts, monkeypatch):
 
 def test_a_dry_run_is_taken_over_too(hosts):
     """It has nothing to lose: it is looked at anew, and settled."""
-    from provost.server.services.runs import create_push, request_cancel
+    from provost.server.services.runs import create_run, request_cancel
 
     add_assets("db1")
-    run = create_push(by=BY, spec=describe(), specified=None, attended=False, dry_run=True)
+    run = create_run(by=BY, spec=describe(), specified=None, attended=False, dry_run=True)
     take(run)
     lapse(run)
     records = execute(run, lease=take_next())
     assert records["db1", "alice"].reason == "dry_run"
-    other = create_push(by=BY, spec=describe(), specified=None, attended=False, dry_run=True)
+    other = create_run(by=BY, spec=describe(), specified=None, attended=False, dry_run=True)
     request_cancel(by=BY, run=other)
     assert [record.status for record in other.records.all()] == ["cancelled"]
     assert not hosts["db1"].accounts

@@ -70,7 +70,7 @@ def test_the_overview_counts_what_is_in_reach(world: Any) -> None:
     add_records(over, inside, 2, status="succeeded", reason="")
     outside = Run.objects.get(id=world.over["outside"])
     add_records(outside, Asset.objects.get(name="outside1"), 5, status="failed", reason="not_root")
-    old = runs.create_push(
+    old = runs.create_run(
         by=BY,
         spec=PushSpec(assets=("inside1",), usernames=("bob",), secret_type=SecretType.PASSWORD),
         specified=None,

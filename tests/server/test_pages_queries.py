@@ -55,7 +55,7 @@ def test_the_queries_of_a_page_do_not_grow_with_the_rows() -> None:
 
     def count() -> dict[str, int]:
         spec = PushSpec(nodes=("/prod",), usernames=("alice", "bob"), secret_type="password")
-        run = runs.create_push(by=BY, spec=spec, specified=None, attended=False)
+        run = runs.create_run(by=BY, spec=spec, specified=None, attended=False)
         run.records.update(status="failed", reason="unreachable")
         counts = {}
         for address in PAGES:

@@ -38,7 +38,7 @@ def fill(first: int, last: int) -> None:
         assets.add_asset(by=BY, fields=AssetFields(name, "memory", "192.0.2.1", nodes=("/prod", "/all")))
         accounts.add_account(by=BY, fields=AccountFields("root", name), secret=Password("Correct-horse-1"))
         spec = PushSpec(assets=(name,), usernames=("alice",), secret_type="password")
-        runs.create_push(by=BY, spec=spec, specified=None, attended=False)
+        runs.create_run(by=BY, spec=spec, specified=None, attended=False)
         tasks.create_task(by=BY, fields=TaskFields(f"task{number}", spec), specified=None)
         users.add_user(by=BY, username=f"user{number}", fields=UserFields(grants=(Granted(Role.OPERATOR),)))
 
@@ -87,7 +87,7 @@ def test_the_records_of_a_run_take_three_queries_and_their_reasons_four():
 
     fill(0, 20)
     spec = PushSpec(nodes=("/prod",), usernames=("alice", "bob"), secret_type="password")
-    run = runs.create_push(by=BY, spec=spec, specified=None, attended=False)
+    run = runs.create_run(by=BY, spec=spec, specified=None, attended=False)
     with CaptureQueriesContext(connection) as queries:
         page = list_records(BY, str(run.id), RecordQuery())
     assert len(page.items) == 40

@@ -45,7 +45,7 @@ def list_targets(name: str) -> list[str]:
     from provost.server.services.tasks import find_task, read_fields
 
     spec = read_fields(task=find_task(by=BY, name=name)).spec
-    return [asset.name for asset in expand(by=BY, spec=spec, specified=None).assets]
+    return [item.asset.name for item in expand(by=BY, spec=spec, specified=None).items]
 
 
 def test_tasks_follow_a_renamed_asset() -> None:

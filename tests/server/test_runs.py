@@ -47,9 +47,9 @@ def describe(*usernames, **fields):
 
 def push(spec, specified=None, control=None):
     """Push and return the records by (asset, username)."""
-    from provost.server.services.runs import create_push
+    from provost.server.services.runs import create_run
 
-    return work_off(create_push(by=BY, spec=spec, specified=specified), control)
+    return work_off(create_run(by=BY, spec=spec, specified=specified), control)
 
 
 def work_off(run, control=None):
@@ -196,11 +196,11 @@ def test_an_asset_in_two_nodes_counts_once():
 def test_bad_input_is_refused_before_a_run_is_made(fields, code):
     """What cannot work leaves no run behind."""
     from provost.server.models import Run
-    from provost.server.services.runs import create_push
+    from provost.server.services.runs import create_run
 
     add_assets("db1")
     with pytest.raises((Refused, NotFound)) as caught:
-        create_push(by=BY, spec=describe().model_copy(update=fields), specified=None)
+        create_run(by=BY, spec=describe().model_copy(update=fields), specified=None)
     assert caught.value.code == code
     assert not Run.objects.exists()
 
@@ -209,13 +209,13 @@ def test_a_push_has_its_bounds(monkeypatch):
     """Nobody fills the database, or the memory, by one request."""
     from provost.server.models import Run
     from provost.server.services import expansion
-    from provost.server.services.runs import create_push
+    from provost.server.services.runs import create_run
 
     add_assets("db1", "db2")
     monkeypatch.setattr(expansion, "_MOST", 4)
-    assert create_push(by=BY, spec=describe("a", "b", "a"), specified=None).records.count() == 4
-    with pytest.raises(Refused, match="6 accounts, and one push has 4 at most"):
-        create_push(by=BY, spec=describe("a", "b", "c"), specified=None)
+    assert create_run(by=BY, spec=describe("a", "b", "a"), specified=None).records.count() == 4
+    with pytest.raises(Refused, match="6 accounts, and one run has 4 at most"):
+        create_run(by=BY, spec=describe("a", "b", "c"), specified=None)
     assert Run.objects.count() == 1
     with pytest.raises(ValidationError, match="at most 10000 items"):
         describe(*map(str, range(10_001)))
@@ -225,10 +225,10 @@ def test_an_attended_run_whose_process_is_gone_is_closed():
     """Interrupted, or never taken by a machine that nobody hears of: it ends, and the audit trail has that."""
     from provost.server.models import AuditEntry, Run
     from provost.server.services.locks import name_owner
-    from provost.server.services.runs import create_push, find_run
+    from provost.server.services.runs import create_run, find_run
 
     add_assets("db1")
-    here, away = (create_push(by=BY, spec=describe(), specified=None) for _ in range(2))
+    here, away = (create_run(by=BY, spec=describe(), specified=None) for _ in range(2))
     Run.objects.filter(id=here.id).update(state="running", owner=name_owner().rpartition("/")[0] + "/0")
     Run.objects.filter(id=away.id).update(owner="elsewhere.id/boot/pid:[1]/77/1")
     assert [find_run(by=BY, run_id=str(run.id)).state for run in (here, away)] == ["interrupted", "queued"]
@@ -281,10 +281,10 @@ def test_a_request_to_cancel_is_heard(hosts):
     """Another process asks; what has begun is finished, the rest is cancelled."""
     from django.db import connections
 
-    from provost.server.services.runs import create_push, request_cancel
+    from provost.server.services.runs import create_run, request_cancel
 
     add_assets("db1", "db2")
-    run = create_push(by=BY, spec=describe(concurrency=1), specified=None)
+    run = create_run(by=BY, spec=describe(concurrency=1), specified=None)
 
     def ask():
         request_cancel(by=BY, run=type(run)(id=run.id, state="running"))
@@ -306,18 +306,18 @@ def test_a_run_whose_process_is_gone_is_closed():
     from provost.server.models import AssetLock, Run
     from provost.server.services.leases import take
     from provost.server.services.locks import acquire_locks, name_owner
-    from provost.server.services.runs import create_push, list_runs
+    from provost.server.services.runs import create_run, list_runs
     from provost.server.services.staging import stage_jobs
 
     add_assets("db1")
-    run = create_push(by=BY, spec=describe(), specified=None)
+    run = create_run(by=BY, spec=describe(), specified=None)
     acquire_locks(run_id=run.id, asset_ids=[find_account("db1", "root").asset_id])
     stage_jobs(
         lease=take(run_id=run.id),
         spec=describe(),
         specified=None,
         parameters={"memory": memory.Parameters()},
-        usernames={find_account("db1", "root").asset_id: ["alice"]},
+        usernames={find_account("db1", "root").asset_id: [("alice", SecretType.PASSWORD)]},
     )
     gone = name_owner().rpartition("/")[0] + "/0"
     Run.objects.update(owner=gone)
@@ -334,11 +334,11 @@ def test_an_asset_is_worked_on_by_one_run_at_a_time():
 
     from provost.server.models import AssetLock
     from provost.server.services.locks import acquire_locks, release_locks
-    from provost.server.services.runs import create_push
+    from provost.server.services.runs import create_run
 
     add_assets("db1", "db2")
     ids = [find_account(name, "root").asset_id for name in ("db1", "db2")]
-    one, two = (create_push(by=BY, spec=describe(), specified=None) for _ in range(2))
+    one, two = (create_run(by=BY, spec=describe(), specified=None) for _ in range(2))
     assert acquire_locks(run_id=one.id, asset_ids=ids[:1]) == {ids[0]}
     assert acquire_locks(run_id=two.id, asset_ids=ids) == {ids[1]}
     release_locks(run_id=one.id)
@@ -352,15 +352,15 @@ def test_a_dry_run_changes_and_stages_nothing(hosts):
     from provost.server.models import Account, AssetLock
     from provost.server.models.secrets import SecretVersion, SpecifiedSecret
     from provost.server.services.locks import acquire_locks
-    from provost.server.services.runs import create_push, create_retry
+    from provost.server.services.runs import create_retry, create_run
 
     add_assets("db1", "db2")
     Account.objects.create(asset=find_account("db1", "root").asset, username="left")
     before = list(SecretVersion.objects.values()), list(Account.objects.values())
     hosts["db2"] = memory.Host(accounts={"alice": memory.Account(password="old")})
-    other = create_push(by=BY, spec=describe(), specified=None)
+    other = create_run(by=BY, spec=describe(), specified=None)
     acquire_locks(run_id=other.id, asset_ids=[find_account("db1", "root").asset_id])
-    run = create_push(
+    run = create_run(
         by=BY, spec=describe("alice", "left", strategy="specified"), specified=Password("mine"), dry_run=True
     )
     records = work_off(run)
@@ -405,13 +405,13 @@ def test_history_keeps_what_was_retired(hosts):
 def test_an_observer_that_fails_ends_no_run():
     """Nobody reads the progress any more: the run goes on to its end."""
     from provost.server.services.execution import Control, execute
-    from provost.server.services.runs import create_push
+    from provost.server.services.runs import create_run
 
     def gone(_event):
         raise BrokenPipeError
 
     add_assets("db1", "db2")
-    run = create_push(by=BY, spec=describe(), specified=None)
+    run = create_run(by=BY, spec=describe(), specified=None)
     asyncio.run(execute(run=run, control=Control(), observe=gone))
     assert {record.status for record in run.records.all()} == {"succeeded"}
 
@@ -476,10 +476,10 @@ def test_one_secret_that_does_not_decrypt_fails_its_asset_alone():
 def test_an_asset_that_is_removed_on_the_way():
     """Its records say so, and the run goes on."""
     from provost.server.models import Asset
-    from provost.server.services.runs import create_push
+    from provost.server.services.runs import create_run
 
     add_assets("db1", "db2")
-    run = create_push(by=BY, spec=describe(), specified=None)
+    run = create_run(by=BY, spec=describe(), specified=None)
     Asset.objects.get(name="db1").delete()
     records = work_off(run)
     assert (records["db1", "alice"].status, records["db1", "alice"].reason) == ("failed", "asset_gone")

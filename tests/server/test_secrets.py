@@ -49,13 +49,13 @@ def test_staged_secret_is_pending_and_not_in_the_list() -> None:
 
     account, run = make_account(), make_run()
     ids = [stage(account, "first", run), stage(account, "second", run)]
-    pending = secrets.read_pending(account_ids=[account.id], secret_type=PASSWORD)[account.id]
+    pending = secrets.read_pending(account_ids=[account.id])[account.id, PASSWORD]
     assert [(one.id, one.secret, one.run_id) for one in pending] == [
         (ids[1], Password("second"), run.id),
         (ids[0], Password("first"), run.id),
     ]
     assert read_current(account) == {}
-    assert secrets.read_pending(account_ids=[account.id], secret_type=SSH_KEY) == {}
+    assert secrets.read_pending(account_ids=[account.id], secret_types={SSH_KEY}) == {}
     account.refresh_from_db()
     assert account.listed_at is None
 
@@ -204,7 +204,7 @@ def test_queries_do_not_grow_with_the_accounts() -> None:
             versions = secrets.stage(
                 run_id=None, secrets=[(one, Password("x" * 24)) for one in ids], origin=Strategy.RANDOM
             )
-            secrets.read_pending(account_ids=ids, secret_type=PASSWORD)
+            secrets.read_pending(account_ids=ids)
             secrets.promote(version_ids=versions)
             secrets.read_current(account_ids=ids)
             secrets.list_held(account_ids=ids)

@@ -111,7 +111,7 @@ def test_records_are_counted_alike_and_listed_by_decision() -> None:
     for number in range(4):
         add_asset(f"web{number}", "/all/own" if number else "/all/other")
     spec = PushSpec(nodes=("/all",), usernames=("alice",), secret_type=SecretType.PASSWORD)
-    run = runs.create_push(by=BY, spec=spec, specified=None, attended=False, dry_run=True)
+    run = runs.create_run(by=BY, spec=spec, specified=None, attended=False, dry_run=True)
     done = run.records.order_by("asset_name")
     run.records.filter(id__in=[record.id for record in done[:2]]).update(
         decision="create", status="unchanged", reason="dry_run"

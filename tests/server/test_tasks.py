@@ -386,18 +386,18 @@ def test_task_that_provost_fails_at_holds_nobody_up(monkeypatch, broken):
     add_asset("web1")
     bad = create("bad", schedule=HOURLY, due=NOW - timedelta(hours=3))
     create("good", schedule=HOURLY, due=NOW)
-    create_push = tasks.create_push
+    create_run = tasks.create_run
 
     def fail(**asked):
         if asked["task"].id == bad.id:
             raise ZeroDivisionError
-        return create_push(**asked)
+        return create_run(**asked)
 
     with monkeypatch.context() as patch:
         if broken == "zone":  # as after an update of the time zones
             Task.objects.filter(id=bad.id).update(schedule={**bad.schedule, "zone": "Mars/Olympus"})
         else:
-            patch.setattr(tasks, "create_push", fail)
+            patch.setattr(tasks, "create_run", fail)
         assert [run.task.name for run in claim()] == ["good"]
     assert find("bad").next_due == NOW + timedelta(hours=1)
     assert find("bad").last_run.state == "skipped"

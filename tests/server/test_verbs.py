@@ -1,11 +1,15 @@
 """The program's verbs for nodes, users, tokens and the audit trail, and those that change what is there."""
 
+import base64
 import csv
+import hashlib
 import io
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -165,6 +169,29 @@ def test_run_is_exported(ready: Provost) -> None:
         ("web1", "bob", "skipped"),
     ]
     assert ready("run", "export", run, "--format", "json").stdout == ready("run", "show", run, "--json").stdout
+
+
+def test_run_is_reported(ready: Provost, tmp_path: Path) -> None:
+    """A page that loads nothing and in which nothing acts, or CSV without formulas; into a file, or printed."""
+    words = ["--account", "alice", "--secret-type", "password"]
+    for name in ("=HYPERLINK(A1)", "<img>"):
+        ready("asset", "add", name, "--kind", "memory", "--address", "x")
+        words += ["--asset", name]
+    run = read(ready, "push", *words, status=1)["run"]["id"]
+    file = tmp_path / "report.html"
+    assert ready("run", "report", run[:8], "--output", str(file)).stdout == ""
+    page = file.read_text()
+    assert page.startswith("<!DOCTYPE html>")
+    assert "no_privileged_account" in page
+    assert "&lt;img&gt;" in page
+    assert not re.search(r"https?://|src=|href=|<script|<img", page)
+    style = re.search("<style>(.*?)</style>", page, re.DOTALL)
+    assert style
+    digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
+    assert f"content=\"default-src 'none'; style-src 'sha256-{digest}'; " in page
+    rows = list(csv.DictReader(io.StringIO(ready("run", "report", run, "--format", "csv").stdout)))
+    assert [row["asset"] for row in rows] == ["<img>", "'=HYPERLINK(A1)"]
+    assert ready("run", "report", run).stdout.startswith("<!DOCTYPE html>")
 
 
 def test_who_and_kinds(ready: Provost) -> None:

@@ -17,6 +17,7 @@ import yaml
 from tests.server.test_runs import BY, add_assets, describe
 
 from provost.connectors import memory
+from provost.core.model import SecretType
 from provost.core.schedule import Schedule
 from provost.core.secrets import Password
 
@@ -53,9 +54,9 @@ def start_worker(database):  # noqa: ARG001  # what the worker works with
 
 def queue(*usernames, specified=None, **fields):
     """Write down a run that nobody attends to."""
-    from provost.server.services.runs import create_push
+    from provost.server.services.runs import create_run
 
-    return create_push(by=BY, spec=describe(*usernames, **fields), specified=specified, attended=False)
+    return create_run(by=BY, spec=describe(*usernames, **fields), specified=specified, attended=False)
 
 
 def wait_for(what):
@@ -94,10 +95,10 @@ def test_a_queued_run_is_worked_off(hosts, start_worker):
 
 def test_attended_runs_are_left_to_whoever_attends(hosts, start_worker):
     """The worker takes no run that a command has made for itself."""
-    from provost.server.services.runs import create_push
+    from provost.server.services.runs import create_run
 
     add_assets("db1")
-    attended = create_push(by=BY, spec=describe(), specified=None)
+    attended = create_run(by=BY, spec=describe(), specified=None)
     start_worker()
     wait_until(queue("bob"), "finished")
     attended.refresh_from_db()
@@ -311,7 +312,7 @@ def test_what_is_old_is_deleted():
         spec=describe(),
         specified=None,
         parameters={"memory": memory.Parameters()},
-        usernames={asset_id: ["alice"]},
+        usernames={asset_id: [("alice", SecretType.PASSWORD)]},
     )
     ages = {old: 401, young: 399, going: 500, dry: 8, new_dry: 6}
     for run in runs:

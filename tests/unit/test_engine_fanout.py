@@ -26,7 +26,7 @@ def make_job(number: int, trust: HostTrust | None = None) -> Job:
         number, f"host-{number}", "memory", str(number), 0, (Login("root"),), trust=trust or HostTrust()
     )
     staged = Staged(UUID(int=number), Password(f"secret-{number}"), fresh=True)
-    return Job(target, SecretType.PASSWORD, (Wanted("app", None, (staged,)),), Parameters())
+    return Job(target, (Wanted("app", SecretType.PASSWORD, None, (staged,)),), Parameters())
 
 
 class Fleet(MemoryConnector):

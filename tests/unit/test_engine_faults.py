@@ -6,7 +6,7 @@ current, and what a run left uncertain stays pending for the next.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from uuid import UUID
 
@@ -30,7 +30,8 @@ from provost.core.model import SecretType, Status
 from provost.core.secrets import Password
 from provost.engine.limits import Limits
 
-LIMITS = Limits(concurrency=2, backoff=0, timeouts=Timeouts(0.002, 0.002), attempts=2)
+HASTY = Limits(concurrency=2, backoff=0, timeouts=Timeouts(0.002, 0.002), attempts=2)
+PATIENT = Limits(concurrency=2, backoff=0)
 FOREVER = 3600.0
 
 Fault = type[Exception] | str
@@ -56,7 +57,7 @@ class Entry:
         if self.current is None:
             number = next(numbers)
             self.pending.insert(0, Staged(UUID(int=number), Password(f"staged-{number}"), fresh=True))
-        return Wanted("", self.current, tuple(self.pending))
+        return Wanted("", SecretType.PASSWORD, self.current, tuple(self.pending))
 
     def record(self, outcome: Outcome) -> None:
         """Take an outcome into the list."""
@@ -110,17 +111,17 @@ class World:
             for (at, username), entry in self.entries.items():
                 if at == number:
                     staged = entry.stage(self.numbers)
-                    wanted.append(Wanted(username, staged.current, staged.pending))
+                    wanted.append(replace(staged, username=username))
             target = Target(number, f"host-{number}", "memory", str(number), 0, (Login("root"),))
-            yield Job(target, SecretType.PASSWORD, tuple(wanted), Parameters())
+            yield Job(target, tuple(wanted), Parameters())
 
-    async def push(self) -> list[Outcome]:
+    async def push(self, limits: Limits = HASTY) -> list[Outcome]:
         """Run everything once, and record it."""
         self.cancel, self.halt = asyncio.Event(), asyncio.Event()
         connector = MemoryConnector({str(number): host for number, host in enumerate(self.hosts)})
         settled: list[int] = []
         outcomes: list[Outcome] = []
-        async for event in engine.run(self.give(), {"memory": connector}, LIMITS, self.cancel, self.halt):
+        async for event in engine.run(self.give(), {"memory": connector}, limits, self.cancel, self.halt):
             if isinstance(event, engine.Settled):
                 settled.append(event.asset_id)
                 outcomes += event.outcomes
@@ -157,7 +158,7 @@ def test_no_secret_is_lost_whatever_goes_wrong(accounts: list[tuple[bool, bool]]
                 note(str(outcome.status))
             world.check()
         calm = True
-        await world.push()
+        await world.push(PATIENT)
         for left, ((number, username), entry) in zip(map(all, accounts), world.entries.items(), strict=True):
             assert entry.current is not None
             password = world.hosts[number].accounts[username].password

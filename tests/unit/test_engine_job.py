@@ -10,7 +10,7 @@ import pytest
 
 from provost import engine
 from provost.connectors.memory import Account, Host, MemoryConnector, MemorySession, Parameters, Step
-from provost.core.connector import Applied, Change, Connector, NoteHostKey, Timeouts
+from provost.core.connector import Applied, Change, Connector, Timeouts, Witness
 from provost.core.errors import (
     ChangeRefused,
     ChangeUnknown,
@@ -35,15 +35,16 @@ def stage(number: int, *, fresh: bool = True) -> Staged:
     return Staged(UUID(int=number), Password(f"pending-{number}"), fresh=fresh)
 
 
-def want(username: str, current: str | None = None, *pending: Staged) -> Wanted:
-    return Wanted(username, Password(current) if current else None, pending)
+def want(username: str, current: str | None = None, *pending: Staged, tries: int = 2) -> Wanted:
+    password = Password(current) if current else None
+    return Wanted(username, SecretType.PASSWORD, password, pending, tries=tries)
 
 
 def make_job(
     *wanted: Wanted, logins: tuple[Login, ...] = (ROOT,), verify: bool = True, dry_run: bool = False
 ) -> Job:
     target = Target(7, "web-1", "memory", "10.0.0.1", 0, logins)
-    return Job(target, SecretType.PASSWORD, wanted, Parameters(), verify=verify, dry_run=dry_run)
+    return Job(target, wanted, Parameters(), verify=verify, dry_run=dry_run)
 
 
 class Scripted(Host):
@@ -185,24 +186,32 @@ async def test_a_probe_settles_what_an_earlier_run_left_open() -> None:
     """A pending secret that logs in is the account's, without setting anything."""
     host = Scripted(a="pending-2")
     old = (stage(3, fresh=False), stage(2, fresh=False))
-    [outcome] = await push(host, make_job(want("a", None, stage(4), *old)))
+    [outcome] = await push(host, make_job(want("a", None, stage(4), *old, tries=3)))
     assert (outcome.decision, outcome.status, outcome.reason) == (Decision.LEAVE, Status.UNCHANGED, "settled")
     assert outcome.settled == UUID(int=2)
     assert host.calls[Step.VERIFY] == 2
     assert not host.calls[Step.SET]
 
 
-async def test_a_probe_costs_two_logins_at_most_and_then_the_account_is_adopted() -> None:
-    """Probing cannot lock an account out, and what it cannot settle is set anew."""
+@pytest.mark.parametrize(
+    ("tries", "logins", "status", "reason"),
+    [
+        (4, 4, Status.SUCCEEDED, ""),
+        (2, 2, Status.SUCCEEDED, ""),
+        (1, 1, Status.SUCCEEDED, ""),
+        (0, 0, Status.UNVERIFIED, "lockout_guard"),
+    ],
+)
+async def test_a_probe_leaves_one_login_and_then_the_account_is_adopted(
+    tries: int, logins: int, status: Status, reason: str
+) -> None:
+    """Probing cannot lock an account out, nor take the login that proves what is set anew."""
     host = Scripted(a="pending-1")
-    old = tuple(stage(number, fresh=False) for number in (4, 3, 2, 1))
-    [outcome] = await push(host, make_job(want("a", None, *old)))
-    assert (outcome.decision, outcome.status, outcome.settled) == (
-        Decision.ADOPT,
-        Status.SUCCEEDED,
-        UUID(int=4),
-    )
-    assert host.calls[Step.VERIFY] == 3
+    old = tuple(stage(number, fresh=False) for number in (5, 4, 3, 2, 1))
+    [outcome] = await push(host, make_job(want("a", None, *old, tries=tries)))
+    assert (outcome.decision, outcome.status, outcome.reason) == (Decision.ADOPT, status, reason)
+    assert outcome.settled == UUID(int=5)
+    assert host.calls[Step.VERIFY] == logins
 
 
 @pytest.mark.parametrize("complete", [False, None])
@@ -330,9 +339,9 @@ class Broken(MemoryConnector):
         self.bug = bug
         self.sessions: list[BrokenSession] = []
 
-    async def open(self, target: Target, timeouts: Timeouts, note_host_key: NoteHostKey) -> "BrokenSession":
+    async def open(self, target: Target, login: Login, timeouts: Timeouts, witness: Witness) -> "BrokenSession":
         """Open a session that has the bug."""
-        await super().open(target, timeouts, note_host_key)
+        await super().open(target, login, timeouts, witness)
         self.sessions.append(BrokenSession(self._hosts["10.0.0.1"], "web-1", ROOT))
         self.sessions[-1].bug = self.bug
         return self.sessions[-1]
@@ -485,7 +494,8 @@ async def test_a_public_key_alone_is_set_and_stays_unverified() -> None:
     """Provost cannot log in with a key that it holds no private half of, and says so."""
     key = SshKey("ssh-ed25519 AAAA")
     host = Scripted()
-    job = make_job(Wanted("a", None, (Staged(UUID(int=1), key, fresh=True),)), Wanted("b", key))
+    staged = (Staged(UUID(int=1), key, fresh=True),)
+    job = make_job(Wanted("a", SecretType.SSH_KEY, None, staged), Wanted("b", SecretType.SSH_KEY, key))
     created, restored = await push(host, job)
     assert (created.status, created.reason, created.settled) == (
         Status.UNVERIFIED,

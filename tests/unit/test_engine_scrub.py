@@ -3,6 +3,7 @@ import shlex
 from collections.abc import Callable
 from typing import Never
 from urllib.parse import quote
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
@@ -119,10 +120,14 @@ def test_collect_secrets_finds_every_one() -> None:
     gateway = Target(2, "gate", "memory", "g", 22, (Login("jump", Password("p1")),))
     login = Login("ops", Password("p2"), SshKey("ssh-ed25519 A", PEM), become_password=Password("p3"))
     target = Target(1, "host", "memory", "h", 22, (login,), via=gateway)
-    wanted = (
-        Wanted("a", Password("p4")),
-        Wanted("b", None, (Staged(1, Password("p5"), fresh=True), Staged(2, Password("p6"), fresh=False))),  # type: ignore[arg-type]
+    staged = (
+        Staged(UUID(int=1), Password("p5"), fresh=True),
+        Staged(UUID(int=2), Password("p6"), fresh=False),
     )
-    secrets = collect_secrets(Job(target, SecretType.PASSWORD, wanted, Parameters()))
+    wanted = (
+        Wanted("a", SecretType.PASSWORD, Password("p4")),
+        Wanted("b", SecretType.PASSWORD, None, staged),
+    )
+    secrets = collect_secrets(Job(target, wanted, Parameters()))
     assert {secret.text for secret in secrets if isinstance(secret, Password)} == {f"p{n}" for n in range(1, 7)}
     assert SshKey("ssh-ed25519 A", PEM) in secrets

@@ -11,6 +11,7 @@ COMPUTED = {
     "PROVOST_DATABASE_URL": "SQLite, `provost.sqlite3` in the data folder",
     "PROVOST_MASTER_KEY_FILE": "`master.key` in the data folder",
     "PROVOST_ALLOWED_HOSTS": "`localhost`, the loopback addresses and `PROVOST_HOST`",
+    "PROVOST_WEBHOOK_REFUSED_NETWORKS": "`169.254.0.0/16,fe80::/10,fd00:ec2::254`",
 }
 """What the table says of defaults that are not a plain value of the model."""
 
@@ -64,6 +65,12 @@ def test_values_are_read() -> None:
         ("PROVOST_LOG_LEVEL", "hush"),
         ("PROVOST_DEBUG", "hush"),
         ("PROVOST_WORKER_RUNS", "0"),
+        ("PROVOST_SMTP_URL", "smtp://me:hush@mail.example.org"),
+        ("PROVOST_SMTP_URL", "https://hush.example.org"),
+        ("PROVOST_SMTP_URL", "smtps://mail.example.org?hush"),
+        ("PROVOST_MAIL_FROM", "hush <a@example.org>"),
+        ("PROVOST_PUBLIC_URL", "https://me:hush@provost.example.org"),
+        ("PROVOST_WEBHOOK_REFUSED_NETWORKS", "hush"),
     ],
 )
 def test_refusals_name_the_variable_and_not_the_value(variable: str, value: str) -> None:
@@ -90,10 +97,12 @@ def test_settings_are_told_without_secrets() -> None:
                 "PROVOST_DATABASE_URL": "postgresql://me:hu%40sh@db:5432/x?password=hush",
                 "PROVOST_ALLOWED_HOSTS": "b.example,a.example",
                 "PROVOST_STRICT_HOST_KEYS": "1",
+                "PROVOST_SMTP_URL": "smtp://me:hush@mail:587?starttls",
             }
         ).describe()
     }
     assert told["PROVOST_DATABASE_URL"] == "postgresql://me:***@db:5432/x?***"
+    assert told["PROVOST_SMTP_URL"] == "smtp://me:***@mail:587?starttls"
     assert told["PROVOST_ALLOWED_HOSTS"] == "a.example,b.example"
     assert told["PROVOST_STRICT_HOST_KEYS"] == "1"
     assert told["PROVOST_KNOWN_HOSTS"] is None

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from provost import __version__
-from provost.cli import account, asset, audit, imports, key, kind, lab, node, run, task, token, user
+from provost.cli import account, asset, audit, channel, imports, key, kind, lab, node, run, task, token, user
 from provost.cli.check import check
 from provost.cli.disable import disable
 from provost.cli.discover import discover
@@ -52,6 +52,7 @@ app.add_typer(kind.app, name="kind")
 app.add_typer(user.app, name="user")
 app.add_typer(token.app, name="token")
 app.command()(whoami)
+app.add_typer(channel.app, name="channel")
 app.add_typer(audit.app, name="audit")
 app.add_typer(key.app, name="key")
 app.add_typer(lab.app, name="lab")

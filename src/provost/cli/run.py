@@ -1,7 +1,9 @@
-"""The commands `provost run list`, `show`, `export`, `retry` and `cancel`."""
+"""The commands `provost run list`, `show`, `export`, `report`, `retry` and `cancel`."""
 
 import sys
+from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,7 +11,7 @@ import typer
 from provost.cli.output import AsJson
 from provost.cli.server import Detach, check_detach, find_chosen
 
-app = typer.Typer(help="Runs: list, show, export, retry, cancel.", no_args_is_help=True)
+app = typer.Typer(help="Runs: list, show, export, report, retry, cancel.", no_args_is_help=True)
 
 _Id = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or how it begins.")]
 
@@ -17,6 +19,11 @@ _Id = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or how it
 class _Form(StrEnum):
     CSV = "csv"
     JSON = "json"
+
+
+class _ReportForm(StrEnum):
+    HTML = "html"
+    CSV = "csv"
 
 
 @app.command("list")
@@ -62,6 +69,38 @@ def export(
     else:
         for line in write_csv(call_all(LIST_RECORDS, RecordQuery(), run=str(run.id))):
             sys.stdout.write(line)
+
+
+@app.command()
+def report(
+    run_id: _Id,
+    *,
+    form: Annotated[
+        _ReportForm, typer.Option("--format", help="CSV has the records alone.")
+    ] = _ReportForm.HTML,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="Write it there; what is there is replaced.")
+    ] = None,
+) -> None:
+    """Write a report of a run: a page that can be printed and sent, or its records as CSV."""
+    from provost.cli.call import call, call_all
+    from provost.core.operations import LIST_REASONS, LIST_RECORDS, SHOW_RUN
+    from provost.core.report import write_html
+    from provost.core.requests import RecordQuery
+    from provost.core.spreadsheet import write_csv
+
+    run = call(SHOW_RUN, run=run_id)
+    records = call_all(LIST_RECORDS, RecordQuery(), run=str(run.id))
+    if form is _ReportForm.CSV:
+        parts = write_csv(records)
+    else:
+        reasons = call(LIST_REASONS, run=str(run.id))
+        parts = write_html(run, reasons, records, made=datetime.now(UTC))
+    if output is None:
+        sys.stdout.writelines(parts)
+        return
+    with output.open("w", encoding="utf-8", newline="") as file:  # CSV brings its own ends of lines
+        file.writelines(parts)
 
 
 @app.command()

@@ -18,9 +18,11 @@ from provost.core.errors import UsageError
 from provost.core.rights import Role
 
 PREFIX: Final = "PROVOST_"
+_WITH_SECRETS: Final = frozenset({"database_url", "smtp_url"})
 _OF_COMMANDS: Final = frozenset({"PROVOST_SERVER", "PROVOST_TOKEN_FILE", "PROVOST_CA_FILE"})
 
 
+_LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _ENGINES: Final = frozenset({"django.db.backends.postgresql", "django.db.backends.sqlite3"})
 
 
@@ -40,10 +42,36 @@ def _check_url(url: str) -> str:
 
 def _check_issuer(url: str) -> str:
     parts = urlsplit(url)
-    local = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    local = parts.hostname in _LOCAL
     if not parts.hostname or parts.scheme not in ({"https", "http"} if local else {"https"}):
         raise ValueError
     return url
+
+
+def _check_smtp(url: str) -> str:
+    parts = urlsplit(url)
+    shielded = parts.scheme == "smtps" or parts.query == "starttls" or parts.hostname in _LOCAL
+    if parts.scheme not in {"smtp", "smtps"} or not parts.hostname or parts.query not in {"", "starttls"}:
+        raise ValueError
+    if parts.path.strip("/") or parts.fragment or parts.port == 0 or (parts.username and not shielded):
+        raise ValueError
+    return url
+
+
+def _check_mailbox(text: str) -> str:
+    name, at, domain = text.rpartition("@")
+    if not (name and at and domain) or not text.isprintable() or set(text) & set(' <>,"') or not text.isascii():
+        raise ValueError
+    return text
+
+
+def _check_public_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"https", "http"} or not parts.hostname or "@" in parts.netloc:
+        raise ValueError
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError
+    return url.rstrip("/")
 
 
 def _hide_secrets(url: str) -> str:
@@ -52,7 +80,7 @@ def _hide_secrets(url: str) -> str:
     return urlunsplit(
         parts._replace(
             netloc=f"{user.partition(':')[0]}{':***' if ':' in user else ''}{at}{host}",
-            query="***" if parts.query else "",
+            query="***" if parts.query not in {"", "starttls"} else parts.query,
         )
     )
 
@@ -121,15 +149,34 @@ class Environment(BaseModel):
     oidc_claim: str = Field(
         default="preferred_username", description="the claim that is the username in Provost"
     )
+    public_url: Annotated[str, AfterValidator(_check_public_url)] | None = Field(
+        default=None,
+        description="the address that people open the console by, like https://provost.example.org",
+    )
+    smtp_url: Annotated[str, AfterValidator(_check_smtp)] | None = Field(
+        default=None,
+        description="a URL like smtp://user@host:587?starttls or smtps://user@host; a user takes TLS",
+    )
+    smtp_password_file: AbsolutePath | None = Field(
+        default=None, description="the path of a file that holds the password for the mail server"
+    )
+    mail_from: Annotated[str, AfterValidator(_check_mailbox)] | None = Field(
+        default=None, description="an e-mail address that mail is sent from"
+    )
+    webhook_refused_networks: Annotated[tuple[Network, ...], BeforeValidator(_split)] = Field(
+        default=(ip_network("169.254.0.0/16"), ip_network("fe80::/10"), ip_network("fd00:ec2::254")),
+        description="addresses or networks, with commas between, that no webhook is sent to",
+    )
 
     def describe(self) -> Iterator[tuple[str, str, str | None, bool]]:
         """Yield of each setting its variable, what it is, the value in force, and whether it was given.
 
-        Values hold no secret: of the database's URL, neither the password nor its parameters are told.
+        Values hold no secret: of the URLs of the database and of the mail server, neither the password nor the
+        parameters are told.
         """
         for name, field in type(self).model_fields.items():
             value = getattr(self, name)
-            told = _hide_secrets(value) if name == "database_url" and value else _tell(value)
+            told = _hide_secrets(value) if name in _WITH_SECRETS and value else _tell(value)
             yield name_variable(name), field.description or "", told, name in self.model_fields_set
 
     def read_oidc_secret(self) -> str:

@@ -17,6 +17,11 @@ KNOWN_HOSTS = ENVIRONMENT.known_hosts
 REJECTED_LOGINS_PER_HOUR = ENVIRONMENT.rejected_logins_per_hour
 PUBLIC_METRICS = ENVIRONMENT.public_metrics
 TOKEN_LONGEST_DAYS = ENVIRONMENT.token_longest_days
+PUBLIC_URL = ENVIRONMENT.public_url
+SMTP_URL = ENVIRONMENT.smtp_url
+SMTP_PASSWORD_FILE = ENVIRONMENT.smtp_password_file
+MAIL_FROM = ENVIRONMENT.mail_from
+WEBHOOK_REFUSED_NETWORKS = ENVIRONMENT.webhook_refused_networks
 
 # What looks the settings over, by its place: the server knows nothing of this room.
 SETTINGS_EXAMINER = "provost.config.advice.examine_settings"

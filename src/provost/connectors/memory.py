@@ -327,7 +327,7 @@ class MemorySession:
         account = self._host.accounts.get(username)
         if username == self.actor:
             raise ChangeRefused(f"{username} acts on {self._asset} itself.", code="acting_account")
-        if username == "root" or (account and account.uid == 0):
+        if username in MemoryConnector.protected or (account and account.uid == 0):
             raise ChangeRefused(f"{self._asset} cannot do without {username}.", code="protected_account")
 
 

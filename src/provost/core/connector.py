@@ -77,7 +77,8 @@ class Applied:
     """The target's answer to one change: acknowledged, or an error.
 
     `ChangeRefused` means that certainly nothing was set; any other error that something may have been.
-    `message` is what the operator should know of a change that was acknowledged: where an archive is, what stayed.
+    `message` is what the operator should know of a change that was acknowledged: where an archive is, what
+    stayed.
     """
 
     username: str

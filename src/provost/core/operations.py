@@ -121,6 +121,24 @@ LIST_TOKENS: Final = _operation("tokens", "list_tokens", "GET /tokens", list[tol
 CREATE_TOKEN: Final = _operation("tokens", "create_token", "POST /tokens", told.NewTokenDocument, 201)
 REVOKE_TOKEN: Final = _operation("tokens", "revoke_token", "DELETE /tokens/{user}/{name}", type(None), 204)
 
+LIST_CHANNELS: Final = _operation("channels", "list_channels", "GET /channels", list[told.ChannelDocument])
+ADD_CHANNEL: Final = _operation("channels", "add_channel", "POST /channels", told.NewChannelDocument, 201)
+SHOW_CHANNEL: Final = _operation("channels", "show_channel", "GET /channels/{name}", told.ChannelDocument)
+EDIT_CHANNEL: Final = _operation("channels", "edit_channel", "PATCH /channels/{name}", told.ChannelDocument)
+REMOVE_CHANNEL: Final = _operation("channels", "remove_channel", "DELETE /channels/{name}", type(None), 204)
+TEST_CHANNEL: Final = _operation(
+    "channels", "test_channel", "POST /channels/{name}/test", told.DeliveryDocument, 202
+)
+LIST_DELIVERIES: Final = _operation(
+    "channels", "list_deliveries", "GET /channels/{name}/deliveries", _Page[told.DeliveryDocument]
+)
+SHOW_DELIVERY: Final = _operation(
+    "channels", "show_delivery", "GET /channels/{name}/deliveries/{delivery}", told.DeliveryDocument
+)
+SEND_AGAIN: Final = _operation(
+    "channels", "send_again", "POST /channels/{name}/deliveries/{delivery}/send", told.DeliveryDocument, 202
+)
+
 OVERVIEW: Final = _operation("overview", "show_overview", "GET /overview", told.OverviewDocument)
 
 LIST_AUDIT: Final = _operation("audit", "list_entries", "GET /audit", _Page[told.AuditDocument])

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from provost.core.model import Become, Decision, SecretType, Status
+from provost.core.notices import SUBJECTS, ChannelKind, DeliveryState, Event
 from provost.core.passwords import PasswordRules
 from provost.core.rights import Right, Role
 from provost.core.specs import AnySpec
@@ -307,6 +308,35 @@ class ProofQuery(Said):
 
     number: int | None = Field(None, ge=1, le=2**62)
     digest: Annotated[str, Field(max_length=64)] | None = None
+
+
+class ChannelBody(Said):
+    """A new channel: an e-mail address or a webhook's URL, what it is told of, and where (null: everywhere)."""
+
+    name: Name
+    kind: ChannelKind
+    address: Text
+    events: tuple[Event, ...] = Field(SUBJECTS, min_length=1, max_length=20)
+    node: Text | None = None
+    active: Flag = True
+    comment: Text = ""
+
+
+class ChannelPatch(Said):
+    """What is to change of a channel; what is not given stays. A `node` of null: everywhere."""
+
+    name: Name | None = None
+    address: Text | None = None
+    events: tuple[Event, ...] | None = Field(None, min_length=1, max_length=20)
+    node: Text | None = None
+    active: Flag | None = None
+    comment: Text | None = None
+
+
+class DeliveryQuery(PageQuery):
+    """Which deliveries of a channel."""
+
+    state: DeliveryState | None = None
 
 
 class KeyRotationBody(Said):

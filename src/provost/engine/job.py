@@ -321,7 +321,8 @@ async def close_in_time(closing: Session | Connector) -> None:
 def _tell_guard(username: str, asset: str) -> str:
     return (
         f"{username} was refused on {asset} as often in the last hour as Provost lets happen; another refusal "
-        "might lock the account. It is tried again when an hour has passed since the first."
+        "might lock the account. It is tried again an hour after the first of these, or when it is given another "
+        "secret: provost account add --replace"
     )
 
 

@@ -31,6 +31,7 @@ class _Line:
     staged: UUID | None = None
     sent: bool = False
     acknowledged: bool = False
+    told: str = ""
     outcome: Outcome | None = None
 
 
@@ -73,14 +74,17 @@ class Ledger:
             (
                 line
                 for line in self._lines.values()
-                if line.wanted.username == applied.username and line.sent and not line.acknowledged
+                if line.wanted.username == applied.username
+                and line.sent
+                and not line.acknowledged
+                and line.outcome is None
             ),
             None,
         )
-        if line is None or line.outcome is not None:
+        if line is None:
             raise LookupError(f"An answer about {applied.username} that nobody waits for.")
         if applied.error is None:
-            line.acknowledged = True
+            line.acknowledged, line.told = True, applied.message
         else:
             refused = isinstance(applied.error, ChangeRefused)
             status = Status.FAILED if refused else Status.UNCERTAIN
@@ -100,8 +104,9 @@ class Ledger:
         verdict: Verdict | None = None,
         found: Sequence[Facts] = (),
     ) -> None:
-        """Give the account its outcome. `message` is scrubbed here."""
+        """Give the account its outcome. `message` is scrubbed here; the target's own word is added."""
         line = self._find(wanted)
+        message = f"{message} {line.told}".strip()
         action = self._job.action
         if status is Status.UNCERTAIN and action in _KEPT:
             message = f"{message} {_KEPT[action]}"

@@ -117,6 +117,7 @@ async def _verify_account(work: Work, wanted: Wanted, secret: Secret) -> None:
     }[verification.verdict]
     reason, message = verification.reason, verification.message
     if verification.verdict is Verdict.REJECTED:
+        reason = "login_rejected"
         message = f"{work.asset} acknowledged the change, then refused the login. {message}"
     work.ledger.settle(wanted, status, reason, message, verdict=verification.verdict)
 

@@ -1,4 +1,7 @@
-"""Works off the runs that nobody attends to: in one thread, on one event loop, a few at once."""
+"""Works off the runs that nobody attends to: in one thread, on one event loop, a few at once.
+
+Beside them run the clock and the courier.
+"""
 
 import asyncio
 import logging
@@ -15,6 +18,7 @@ from provost.server.services.clerk import Clerk, open_clerk
 from provost.server.services.execution import Control, execute
 from provost.server.services.leases import Lease, take_next
 from provost.worker.clock import keep_time
+from provost.worker.courier import carry
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -26,7 +30,7 @@ _GOODBYE: Final = 15.0
 
 
 class Worker:
-    """Takes runs from the database and executes them, `runs` at once, and starts the tasks that are due.
+    """Takes runs from the database and executes them, `runs` at once; starts due tasks; tells channels.
 
     Runs that ended more than `retention_days` ago are deleted.  Django must have been set up.  Any thread may
     call its methods.
@@ -87,6 +91,7 @@ class Worker:
     async def _work(self) -> None:
         async with open_clerk() as clerk, asyncio.TaskGroup() as group:
             clock = group.create_task(keep_time(wake=self.wake, retention_days=self._retention_days))
+            courier = group.create_task(carry())
             while not self._stopping:
                 self._woken.clear()
                 try:
@@ -101,6 +106,7 @@ class Worker:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._woken.wait(), _POLL)
             clock.cancel()
+            courier.cancel()
 
     def _begin(self, lease: Lease, group: asyncio.TaskGroup, clerk: Clerk) -> None:
         control = Control()

@@ -3,6 +3,7 @@
 import re
 
 from provost.connectors._ssh import Routes
+from provost.connectors.linux.leaving import PROTECTED
 from provost.connectors.linux.parameters import LinuxOptions, LinuxParameters, LinuxRemoval
 from provost.connectors.linux.session import LinuxSession
 from provost.connectors.linux.shell import Shell
@@ -11,17 +12,6 @@ from provost.core.errors import Refused
 from provost.core.job import Login, Target
 from provost.core.model import Capability, SecretType
 from provost.core.secrets import Password, Secret
-
-PROTECTED = frozenset(
-    {
-        "root", "toor", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news", "uucp",
-        "proxy", "www-data", "backup", "list", "irc", "gnats", "nobody", "adm", "shutdown", "halt",
-        "operator", "systemd-network", "systemd-resolve", "systemd-timesync", "systemd-oom",
-        "systemd-coredump", "messagebus", "dbus", "sshd", "polkitd", "_apt", "syslog", "tcpdump", "tss",
-        "uuidd", "chrony", "rpc",
-    }
-)  # fmt: skip
-"""Names that come with Debian, Red Hat, SUSE or Alpine."""
 
 _LONGEST_USERNAME = 32  # LOGIN_NAME_MAX less one, useradd(8)
 _LONGEST_PASSWORD = 256  # bytes; PAM_MAX_RESP_SIZE is 512, crypt(5) takes 511

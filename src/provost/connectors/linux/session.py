@@ -1,31 +1,36 @@
 """A privileged session on one Linux host."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
 
 import asyncssh
 
 from provost.connectors._ssh import Routes
 from provost.connectors.linux.changes import encode_change, encode_withdrawal
+from provost.connectors.linux.discovery import Discovery
+from provost.connectors.linux.leaving import encode_disabling, encode_removal
 from provost.connectors.linux.parameters import LinuxOptions
 from provost.connectors.linux.policy import Policy
 from provost.connectors.linux.shell import Shell, quote_command
-from provost.core.connector import Applied, Change, Timeouts, Verification, Withdrawal
+from provost.core.connector import Applied, Change, Removal, Timeouts, Verification, Withdrawal
 from provost.core.errors import ChangeRefused, ChangeUnknown, LookupFailed, TargetError
+from provost.core.facts import Facts
 from provost.core.job import Target
 from provost.core.model import Presence, SecretType, Verdict
 from provost.core.secrets import Secret
 
 _REFUSALS = frozenset(
     {
-        "appeared", "cleanup_failed", "create_refused", "host_not_writable", "key_refused", "keys_disabled",
-        "keys_file_unknown", "lookup_failed", "no_home", "password_refused", "sudo_missing", "sudo_refused",
-        "sudoers_d_unused", "unsafe_path",
+        "acting_account", "appeared", "archive_failed", "cleanup_failed", "create_refused", "disable_refused",
+        "host_not_writable", "key_refused", "keys_disabled", "keys_file_unknown", "lookup_failed", "no_home",
+        "no_useradd", "not_local", "password_refused", "protected_account", "sudo_missing", "sudo_refused",
+        "sudoers_d_unused", "uid_shared", "unsafe_path",
     }
 )  # fmt: skip
 """What the shell says when certainly nothing was set; of anything else that is not believed."""
 
-_DOUBTS = frozenset({"key_unsure", "password_unsure"})
+_DOUBTS = frozenset({"disable_unsure", "key_unsure", "password_unsure", "processes_left", "remove_unfinished"})
 
 
 class LinuxSession:
@@ -73,30 +78,73 @@ class LinuxSession:
         missing = LookupFailed(f"{self._target.asset} gave no answer for this account.")
         return {name: seen.get(name, missing) for name in usernames}
 
+    async def discover(self) -> Sequence[Facts]:
+        """Read what the host tells of all accounts, in one exchange."""
+        self._shell.load("discover")
+        self._shell.send(quote_command("p_discover", self._options.authorized_keys_file or ""))
+        answer = await self._shell.read_answer()
+        if answer[1:] == ["begins"]:
+            lines, answer = await self._shell.read_block()
+            if answer[:2] == ["discovery", "ended"]:
+                found = Discovery(lines).list_facts()
+                if [str(len(found))] == answer[2:]:
+                    return found
+        raise LookupFailed(
+            f"The accounts of {self._target.asset} cannot be listed: "
+            f"{' '.join(answer[2:]) or 'the host told of them in part'}."
+        )
+
     async def apply(self, changes: Sequence[Change]) -> AsyncIterator[Applied]:
         """Send every change at once; the host works through them and answers one by one."""
-        sent = []
-        for index, change in enumerate(changes):
+        for change in changes:
             if "from=" in getattr(change.parameters, "key_options", ""):
                 self._bound.add(change.username)
-            try:
-                self._shell.send(encode_change(index, change, self._options, self._shell))
-            except ChangeRefused as error:
-                yield Applied(change.username, error)
-            else:
-                sent.append(index)
-        async for applied in self._read_answers([change.username for change in changes], len(sent)):
+        orders = [
+            (change.username, partial(encode_change, index, change, self._options, self._shell))
+            for index, change in enumerate(changes)
+        ]
+        async for applied in self._order(orders):
             yield applied
 
     async def withdraw(self, withdrawals: Sequence[Withdrawal]) -> AsyncIterator[Applied]:
-        """Send every withdrawal at once, as `apply` does."""
-        for index, withdrawal in enumerate(withdrawals):
-            self._shell.send(encode_withdrawal(index, withdrawal, self._options))
-        async for applied in self._read_answers([one.username for one in withdrawals], len(withdrawals)):
+        """Take keys out of every file of the accounts that sshd reads."""
+        orders = [
+            (withdrawal.username, partial(encode_withdrawal, index, withdrawal, self._options))
+            for index, withdrawal in enumerate(withdrawals)
+        ]
+        async for applied in self._order(orders):
             yield applied
 
-    async def _read_answers(self, usernames: Sequence[str], count: int) -> AsyncIterator[Applied]:
-        """Read `count` answers, each of which names one of these by its index."""
+    async def disable(self, usernames: Sequence[str]) -> AsyncIterator[Applied]:
+        """Lock accounts, let them expire, and kill what they run."""
+        self._shell.load("leave")
+        orders = [
+            (username, partial(encode_disabling, index, username, self.actor))
+            for index, username in enumerate(usernames)
+        ]
+        async for applied in self._order(orders):
+            yield applied
+
+    async def remove(self, removals: Sequence[Removal]) -> AsyncIterator[Applied]:
+        """Disable accounts, put away or delete what is theirs, and remove them."""
+        self._shell.load("leave")
+        orders = [
+            (removal.username, partial(encode_removal, index, removal, self.actor, self._options))
+            for index, removal in enumerate(removals)
+        ]
+        async for applied in self._order(orders):
+            yield applied
+
+    async def _order(self, orders: Sequence[tuple[str, Callable[[], bytes]]]) -> AsyncIterator[Applied]:
+        """Send all orders, encoded, and read an answer to each, which has its index."""
+        count = 0
+        for username, encode in orders:
+            try:
+                self._shell.send(encode())
+            except ChangeRefused as error:
+                yield Applied(username, error)
+            else:
+                count += 1
         while count:
             answer = await self._shell.read_answer()
             count -= answer[:1] == ["answer"]
@@ -104,13 +152,13 @@ class LinuxSession:
                 case ["bound", username]:
                     self._bound.add(username)
                 case ["answer", number, "ok", *rest]:
-                    yield Applied(usernames[int(number)], message=" ".join(rest))
+                    yield Applied(orders[int(number)][0], message=" ".join(rest))
                 case ["answer", number, "refused", code, *rest] if code in _REFUSALS:
-                    yield Applied(usernames[int(number)], ChangeRefused(" ".join(rest), code=code))
+                    yield Applied(orders[int(number)][0], ChangeRefused(" ".join(rest), code=code))
                 case ["answer", number, "unsure", code, *rest] if code in _DOUBTS:
-                    yield Applied(usernames[int(number)], ChangeUnknown(" ".join(rest), code=code))
+                    yield Applied(orders[int(number)][0], ChangeUnknown(" ".join(rest), code=code))
                 case ["answer", number, *rest]:
-                    yield Applied(usernames[int(number)], ChangeUnknown(" ".join(rest)))
+                    yield Applied(orders[int(number)][0], ChangeUnknown(" ".join(rest)))
 
     async def verify(self, username: str, secret: Secret) -> Verification:
         """Log in afresh; a failure that the host's own policy explains says nothing about the secret."""

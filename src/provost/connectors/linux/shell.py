@@ -18,6 +18,7 @@ from provost.core.model import Become
 # The first line is the library itself, escaped for printf's %b; it goes on reading lines by itself.
 _LOOP = 'while IFS= read -r l; do eval "$(printf %b "$l")"; done'
 _PROMPT = re.compile("provost-prompt-[0-9a-f]{16}")
+_CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # but for the tab
 _NOISE_LIMIT = 1 << 20
 _MESSAGE_LIMIT = 4000
 _LIBRARY = ("begin", "look", "change", "keys", "serve")
@@ -190,6 +191,22 @@ class Shell:
         if not line.endswith(b"\n"):
             raise self._lost()
         return line.decode(errors="replace").split()
+
+    async def read_block(self) -> tuple[list[str], list[str]]:
+        """Return the lines before the next answer, without control characters, and that answer's words.
+
+        Raises:
+            Unreachable: `connection_lost`; the shell or the connection ended.
+        """
+        lines: list[str] = []
+        while True:
+            try:
+                line = await self._process.stdout.readuntil(b"\n")
+            except (OSError, asyncio.IncompleteReadError, asyncssh.Error):
+                raise self._lost() from None
+            if line.startswith(self._mark):
+                return lines, line.removeprefix(self._mark).decode(errors="replace").split()
+            lines.append(_CONTROLS.sub("?", line[:-1].decode(errors="replace")))
 
     async def _read_until(self, mark: bytes) -> None:
         """Skip what a login shell prints, up to the mark."""

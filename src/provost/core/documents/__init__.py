@@ -11,6 +11,7 @@ from provost.core.documents.accounts import (
     SecretDocument,
 )
 from provost.core.documents.base import Document, PageDocument, ProblemDocument
+from provost.core.documents.channels import ChannelDocument, DeliveryDocument, NewChannelDocument
 from provost.core.documents.inventory import (
     AssetDetailDocument,
     AssetDocument,
@@ -70,7 +71,9 @@ __all__ = [
     "AssetDetailDocument",
     "AssetDocument",
     "AuditDocument",
+    "ChannelDocument",
     "DayDocument",
+    "DeliveryDocument",
     "Document",
     "DueDocument",
     "FailureDocument",
@@ -81,6 +84,7 @@ __all__ = [
     "ImportChangesDocument",
     "ImportDocument",
     "KindDocument",
+    "NewChannelDocument",
     "NewTokenDocument",
     "NodeDocument",
     "OverviewDocument",

@@ -13,7 +13,8 @@ from provost.core.rights import Right
 class SecretDocument(Document):
     """What is known of a stored secret, besides the secret itself; `run` staged it.
 
-    `sync` is what its last check told, at `checked_at`, and `reason` and `message` say why; null: never checked.
+    `sync` is what its last check told, at `checked_at`, and `reason` and `message` say why; null: never
+    checked.
     """
 
     secret_type: SecretType

@@ -8,17 +8,20 @@ from typing import Annotated, Any, Final, Literal
 from asgiref.sync import sync_to_async
 from django.db import connection
 from django.http import HttpRequest, StreamingHttpResponse
+from django.utils import timezone
 from ninja import NinjaAPI, Query
 from pydantic import Field
 
 from provost.core.documents import ProblemDocument
 from provost.core.errors import Forbidden, UsageError
+from provost.core.report import POLICY, write_html
 from provost.core.requests import Said
 from provost.core.rights import Principal
 from provost.core.spreadsheet import write_csv
 from provost.server.api.authentication import AsyncToken
 from provost.server.api.describe import describe_entry
 from provost.server.api.describe_runs import describe_record, describe_run_detail
+from provost.server.api.runs import list_reasons
 from provost.server.services import audit, runs
 from provost.server.services.runs import ALIVE
 from provost.server.web.authentication import authenticate
@@ -32,6 +35,12 @@ class ExportQuery(Said):
     """In which form."""
 
     format: Annotated[Literal["csv", "json"], Field(description="json: one document a line")] = "csv"
+
+
+class ReportQuery(Said):
+    """In which form."""
+
+    format: Annotated[Literal["html", "csv"], Field(description="csv: the records alone")] = "html"
 
 
 _TEXT: Final = {"schema": {"type": "string"}}
@@ -49,6 +58,7 @@ def add_streams(api: NinjaAPI) -> None:
     routes: list[tuple[str, Callable[..., Any], str, dict[str, Any]]] = [
         ("/runs/{run}/events", watch_run, "runs", {"text/event-stream": _EVENT}),
         ("/runs/{run}/export", export_run, "runs", {"text/csv": _TEXT, "application/x-ndjson": _TEXT}),
+        ("/runs/{run}/report", report_run, "runs", {"text/html": _TEXT, "text/csv": _TEXT}),
         ("/audit/export", export_audit, "audit", {"application/x-ndjson": _TEXT}),
     ]
     for path, view, room, media in routes:
@@ -92,6 +102,28 @@ def stream_records(by: Principal, run: str, form: Literal["csv", "json"]) -> Str
     else:
         response = _stream(_batch(write_csv(records)), "text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="run-{found.id}.{form}"'
+    return response
+
+
+async def report_run(request: HttpRequest, run: str, query: Query[ReportQuery]) -> StreamingHttpResponse:
+    """Report a run: as a page of HTML that can be printed, or its records as CSV."""
+    return await sync_to_async(stream_report)(_find_caller(request), run, query.format)
+
+
+def stream_report(by: Principal, run: str, form: Literal["html", "csv"]) -> StreamingHttpResponse:
+    """Return a report of a run, with what the caller sees of it. A browser shows the page, and saves CSV."""
+    if form == "csv":
+        return stream_records(by, run, "csv")
+    found = runs.find_run(by=by, run_id=run)
+    page = write_html(
+        describe_run_detail(by, found),
+        list_reasons(by, run),
+        map(describe_record, runs.export_records(by=by, run=found)),
+        made=timezone.now(),
+    )
+    response = _stream(_batch(page), "text/html; charset=utf-8")
+    response["Content-Security-Policy"] = f"{POLICY}; frame-ancestors 'none'"
+    response["Content-Disposition"] = f'inline; filename="run-{found.id}.html"'
     return response
 
 

@@ -107,6 +107,12 @@ def export_run(request: Visit, run: str, form: Literal["csv", "json"]) -> HttpRe
     return streams.stream_records(request.visitor, run, form)
 
 
+@require_GET
+def report_run(request: Visit, run: str) -> HttpResponseBase:
+    """Give a page to keep or to print; it brings its own policy, which admits its style alone."""
+    return streams.stream_report(request.visitor, run, "html")
+
+
 def _tell_progress(run: RunDetailDocument) -> dict[str, Any]:
     progress = measure(run, timezone.now())
     again = sum(run.counts.values()) - sum(run.counts.get(status, 0) for status in SETTLED_WELL)
@@ -152,6 +158,7 @@ urlpatterns: Final[list[URLPattern]] = [
     path("runs/<str:run>/records", show_records, name="run_records"),
     path("runs/<str:run>/cancel", cancel_run, name="run_cancel"),
     path("runs/<str:run>/retry", retry_run, name="run_retry"),
+    path("runs/<str:run>/report", report_run, name="run_report"),
     path("runs/<str:run>/export.csv", export_run, {"form": "csv"}, name="run_export_csv"),
     path("runs/<str:run>/export.json", export_run, {"form": "json"}, name="run_export_json"),
 ]

@@ -11,6 +11,7 @@ from provost.server.console import (
     asset_test,
     assets,
     audit,
+    channels,
     configuration,
     home,
     imports,
@@ -53,6 +54,7 @@ urlpatterns: list[URLPattern] = [
         audit,
         users,
         tokens,
+        channels,
         configuration,
     )
     for pattern in module.urlpatterns

@@ -9,6 +9,7 @@ from provost.server.models.accounts import Account, Pair, Rejection
 from provost.server.models.audit import AuditEntry, AuditHead
 from provost.server.models.discovery import FoundAccount, OnboardingRule
 from provost.server.models.inventory import Arrival, Asset, HostKey, Node
+from provost.server.models.notices import Channel, Delivery
 from provost.server.models.runs import AssetLock, IdempotencyKey, Record, Run
 from provost.server.models.tasks import Task
 from provost.server.models.users import Grant, Setup, Token, User
@@ -20,6 +21,8 @@ __all__ = [
     "AssetLock",
     "AuditEntry",
     "AuditHead",
+    "Channel",
+    "Delivery",
     "FoundAccount",
     "Grant",
     "HostKey",

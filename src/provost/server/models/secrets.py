@@ -7,6 +7,7 @@ from django.db.models import Q
 from provost.core.model import SecretState, SecretType, Strategy, Sync
 from provost.server.models.accounts import Account
 from provost.server.models.choices import list_choices
+from provost.server.models.notices import Channel
 from provost.server.models.runs import Run
 from provost.server.models.tasks import Task
 
@@ -115,6 +116,20 @@ class TaskSecret(Held):
     def holder(self) -> str:
         """The task."""
         return f"task {self.task_id}"
+
+
+class ChannelSecret(Held):
+    """What the deliveries of a webhook are signed with; its receiver has it too."""
+
+    channel = models.OneToOneField(Channel, models.CASCADE, primary_key=True, related_name="+")
+
+    def __str__(self) -> str:
+        return f"signing secret of channel {self.channel}"
+
+    @property
+    def holder(self) -> str:
+        """The channel."""
+        return f"channel {self.channel_id}"
 
 
 class AuditKey(Held):

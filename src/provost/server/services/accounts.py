@@ -15,7 +15,7 @@ from provost.core.model import SecretState, SecretType
 from provost.core.rights import Principal, Reach, Right
 from provost.core.secrets import Secret
 from provost.server.models import Account, Record
-from provost.server.services import audit, secrets
+from provost.server.services import audit, guard, secrets
 from provost.server.services.assets import check_unlocked, find_asset
 from provost.server.services.checks import AccountFields, check_account, check_secret
 from provost.server.services.chunks import split
@@ -75,6 +75,7 @@ def add_account(*, by: Principal, fields: AccountFields, secret: Secret, replace
             account.version += 1
         account.save()
         secrets.set_current(secrets=[(account.id, secret)])
+        guard.forget_refusals(account_ids=[account.id])
         audit.write(
             by=by,
             action="account.add" if made else "account.set",

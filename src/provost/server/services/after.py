@@ -4,12 +4,15 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 from uuid import UUID
 
+from django.utils import timezone
+
 from provost.core.job import Outcome
 from provost.core.model import FINE, Action, Decision, Status
+from provost.core.notices import Event, OutOfSync, OutOfSyncAccount
 from provost.core.push import PushSpec
 from provost.core.specs import SPECS
 from provost.server.models import Account, Run
-from provost.server.services import discoveries, lifetimes, secrets
+from provost.server.services import discoveries, lifetimes, notices, secrets
 
 _DONE: Final = frozenset({Status.SUCCEEDED, Status.UNVERIFIED})
 
@@ -20,21 +23,42 @@ _Accounts = Mapping[tuple[int, str], UUID]
 
 def follow(*, run: Run, outcomes: Collection[Outcome], accounts: _Accounts) -> None:
     """Write down what outcomes tell of accounts: given by asset id and username, those that have a row."""
-    _note_checks(outcomes, accounts)
+    _note_checks(run, outcomes, accounts)
     if run.action in _TOUCHING:
         touched = [(one.asset_id, one.username) for one in outcomes if one.status in _DONE]
         discoveries.note_touched(places=touched)
     _FOLLOWING.get(Action(run.action), _ignore)(run, outcomes, accounts)
 
 
-def _note_checks(outcomes: Iterable[Outcome], accounts: _Accounts) -> None:
+def _note_checks(run: Run, outcomes: Iterable[Outcome], accounts: _Accounts) -> None:
     checks = [
         secrets.Check(accounts[place], one.secret_type, one.verdict, one.reason, one.message)
         for one in outcomes
         if one.secret_type and one.verdict and (place := (one.asset_id, one.username)) in accounts
     ]
-    if checks:
-        secrets.note_checks(checks=checks)
+    if checks and (fallen := secrets.note_checks(checks=checks)):
+        _tell_out_of_sync(run, fallen)
+
+
+def _tell_out_of_sync(run: Run, fallen: Iterable[secrets.Check]) -> None:
+    checks = {check.account_id: check for check in fallen}
+    accounts = Account.objects.filter(id__in=checks).select_related("asset").order_by("asset__name", "username")
+    now = timezone.now()
+    told = tuple(
+        OutOfSyncAccount(
+            asset=account.asset.name,
+            username=account.username,
+            secret_type=checks[account.id].secret_type,
+            since=now,
+            reason=checks[account.id].reason,
+        )
+        for account in accounts
+    )
+    notices.tell(
+        event=Event.OUT_OF_SYNC,
+        payload=OutOfSync(accounts=told, run=run.id),
+        asset_ids={account.asset_id for account in accounts},
+    )
 
 
 def _ignore(_run: Run, _outcomes: Collection[Outcome], _accounts: _Accounts) -> None:

@@ -360,7 +360,7 @@ class _Work:
             note_refusals(refusals=refusals)
         if proven and not self._order.dry_run:
             with fence(lease=self._lease):
-                promote(version_ids=proven)
+                promote(version_ids=proven, sparing=self._run_id)
         if settled:
             outcomes = [outcome for event in settled for outcome in event.outcomes]
             if self._control.handing_over:

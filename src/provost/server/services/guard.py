@@ -44,3 +44,9 @@ def note_refusals(*, refusals: Iterable[tuple[int, str]]) -> None:
         known = [accounts[place] for place in chunk if place in accounts]
         Rejection.objects.filter(account_id__in=known, at__lte=now - HOUR).delete()
         Rejection.objects.bulk_create(Rejection(account_id=account_id, at=now) for account_id in known)
+
+
+def forget_refusals(*, account_ids: Iterable[UUID]) -> None:
+    """Forget the refused logins of accounts that somebody has given another secret: it deserves to be tried."""
+    for chunk in split(account_ids):
+        Rejection.objects.filter(account_id__in=chunk).delete()

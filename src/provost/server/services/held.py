@@ -1,4 +1,4 @@
-"""Secrets that belong to no account: the operator's own for a run or a task, and the key of the audit trail."""
+"""Secrets that belong to no account: the operator's own for a run or a task, and what Provost signs with."""
 
 from contextlib import suppress
 from functools import lru_cache
@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 
 from provost.core.errors import VaultError
 from provost.core.secrets import Password, Secret
-from provost.server.models.secrets import AuditKey, ConsoleKey, Held, SpecifiedSecret, TaskSecret
+from provost.server.models.secrets import AuditKey, ChannelSecret, ConsoleKey, Held, SpecifiedSecret, TaskSecret
 from provost.server.services import keyring
 from provost.vault import cipher
 
@@ -63,6 +63,29 @@ def read_for_task(*, task_id: UUID) -> Secret | None:
 def drop_for_task(*, task_id: UUID) -> None:
     """Forget the operator's own secret for a saved task."""
     TaskSecret.objects.filter(task_id=task_id).delete()
+
+
+def hold_for_channel(*, channel_id: UUID, secret: Password) -> None:
+    """Store what the deliveries of a new webhook are signed with.
+
+    Raises:
+        VaultError: the master key is missing or wrong.
+    """
+    with transaction.atomic():
+        _hold(ChannelSecret(channel_id=channel_id), secret)
+
+
+def read_for_channel(*, channel_id: UUID) -> Password:
+    """Decrypt what the deliveries of a webhook are signed with.
+
+    Raises:
+        VaultError: the master key is missing or wrong, or the secret is not there or does not decrypt.
+    """
+    row = ChannelSecret.objects.filter(channel_id=channel_id).first()
+    secret = None if row is None else decrypt_specified(row)
+    if not isinstance(secret, Password):
+        raise VaultError("The channel has no signing secret.", code="secret_does_not_decrypt")
+    return secret
 
 
 def read_audit_key() -> bytes:

@@ -12,7 +12,7 @@ from provost.core.errors import Refused, UsageError
 from provost.core.rights import Principal, Right
 from provost.core.secrets import Password, Secret, SshKey
 from provost.server.models import Account, Asset
-from provost.server.services import audit, secrets
+from provost.server.services import audit, guard, secrets
 from provost.server.services.accounts import update_fields
 from provost.server.services.assets import (
     check_homeless,
@@ -379,6 +379,7 @@ def _write_accounts(
     touched = {account_id for account_id, _ in wanted} | {account.id for account in changed}
     check_unlocked({account.asset_id for account in accounts.values() if account.id in touched})
     secrets.set_current(secrets=wanted)
+    guard.forget_refusals(account_ids=[account_id for account_id, _ in wanted])
     written = {
         "accounts_added": [str(account) for account in added],
         "accounts_changed": changes,

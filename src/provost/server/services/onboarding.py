@@ -1,6 +1,5 @@
 """What onboarding rules do about the accounts that discoveries find, and what they would do."""
 
-import logging
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from django.utils import timezone
 from provost.core.errors import ProvostError
 from provost.core.facts import Facts
 from provost.core.model import Action
+from provost.core.notices import Event, UnknownAccount, UnknownAccounts
 from provost.core.onboarding import Hindrance, Onboarding, find_hindrance, fits
 from provost.core.push import PushSpec
 from provost.core.rights import Face, Principal, Right, make_local
@@ -23,10 +23,9 @@ from provost.server.services.checks import load_connector
 from provost.server.services.chunks import split
 from provost.server.services.found import push_found, put_into_list, select_unknown
 from provost.server.services.locks import hold_assets
+from provost.server.services.notices import tell
 from provost.server.services.reach import limit_many
 from provost.server.services.rules import RuleFields, make_rule
-
-logger = logging.getLogger(__name__)
 
 RULE: Final = "rule "
 """What the name of who does what a rule says begins with. No user has such a name."""
@@ -155,12 +154,24 @@ def tell_unknown(*, run: Run, asset_ids: Sequence[int]) -> None:
     Those that can neither log in nor do what others may not are no news.
     """
     begun = run.started or run.created
-    counts: Counter[str] = Counter()
+    news, where = [], set()
     for chunk in split(asset_ids):
         rows = select_unknown(FoundAccount.objects.filter(asset_id__in=chunk, first_seen__gte=begun))
-        counts.update(rows.exclude(can_log_in=False, powerful=False).values_list("asset__name", flat=True))
-    if counts:
-        logger.warning("Run %s found %s accounts that nobody knows.", run.id, counts.total())
+        rows = rows.exclude(can_log_in=False, powerful=False).order_by("asset__name", "username")
+        for row in rows.select_related("asset").only("username", "can_log_in", "facts", "asset__name")[:_MOST]:
+            facts = Facts.model_validate(row.facts)
+            news.append(
+                UnknownAccount(
+                    asset=row.asset.name,
+                    username=row.username,
+                    can_log_in=facts.can_log_in,
+                    superuser=facts.superuser,
+                )
+            )
+            where.add(row.asset_id)
+    if news:
+        told = UnknownAccounts(accounts=tuple(news), run=run.id)
+        tell(event=Event.UNKNOWN_ACCOUNTS, payload=told, asset_ids=where)
 
 
 @dataclass(frozen=True, slots=True)

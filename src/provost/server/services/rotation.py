@@ -23,7 +23,14 @@ from django.utils import timezone
 
 from provost.core.errors import VaultError
 from provost.core.rights import Principal, Right
-from provost.server.models.secrets import AuditKey, ConsoleKey, SecretVersion, SpecifiedSecret, TaskSecret
+from provost.server.models.secrets import (
+    AuditKey,
+    ChannelSecret,
+    ConsoleKey,
+    SecretVersion,
+    SpecifiedSecret,
+    TaskSecret,
+)
 from provost.server.models.secrets import Keyset as Row
 from provost.server.services import audit, held, keyring, secrets
 from provost.server.services.chunks import CHUNK
@@ -31,7 +38,7 @@ from provost.vault import cipher
 from provost.vault.keyset import Keyset
 from provost.vault.masterkey import read_master_key, replace_master_key
 
-_HELD: Final = (SpecifiedSecret, TaskSecret, AuditKey, ConsoleKey)
+_HELD: Final = (SpecifiedSecret, TaskSecret, ChannelSecret, AuditKey, ConsoleKey)
 _PAUSE: Final = 0.1
 """Seconds, before another look for secrets that others were changing."""
 

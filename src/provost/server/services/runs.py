@@ -18,10 +18,10 @@ from provost.core.model import SETTLED_WELL, Strategy
 from provost.core.push import PushSpec
 from provost.core.rights import Face, Principal, Right, make_local
 from provost.core.secrets import Secret
-from provost.core.specs import SPECS, RotateSpec, Spec
+from provost.core.specs import SPECS, DisableSpec, RemoveSpec, RotateSpec, Spec
 from provost.server.models import Asset, Record, Run, Task
 from provost.server.models.runs import RunState
-from provost.server.services import audit, held
+from provost.server.services import audit, held, notices
 from provost.server.services.assets import find_asset
 from provost.server.services.expansion import expand
 from provost.server.services.leases import is_held
@@ -145,6 +145,9 @@ def create_retry(*, by: Principal, run: Run, attended: bool = True) -> Run:
     again = run.records.exclude(status__in=SETTLED_WELL).exclude(asset=None)
     if not again.exists():
         raise Refused(f"Every record of run {run.id} ended well: there is nothing to retry.", code="no_retry")
+    if isinstance(spec, DisableSpec | RemoveSpec):  # what an account is may have changed since
+        places = [(one.asset_id, one.username) for one in again if one.asset_id is not None]
+        expand(by=by, spec=spec, specified=None, places=places)
     if specified is None and isinstance(spec, PushSpec | RotateSpec) and spec.strategy is Strategy.SPECIFIED:
         raise Refused(
             f"Provost no longer holds the secret of run {run.id}: retry its latest retry, or push anew.",
@@ -312,7 +315,8 @@ def request_cancel(*, by: Principal, run: Run) -> None:
 
 
 def tell_end(*, run: Run) -> None:
-    """Write into the audit trail that a run is over, and how."""
+    """Write into the audit trail that a run is over, and how; tell channels if it did not end well."""
+    notices.tell_run(run=run)
     counts = run.records.values_list("status").annotate(count=Count("id"))
     audit.write(
         by=make_local(run.requested_by, face=Face.SERVER),

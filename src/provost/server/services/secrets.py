@@ -4,7 +4,7 @@ Functions take any number of accounts and work in chunks, each with a fixed numb
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -87,19 +87,22 @@ def read_current(*, account_ids: Iterable[UUID]) -> dict[UUID, dict[SecretType, 
     return dict(found)
 
 
-def read_pending(*, account_ids: Iterable[UUID], secret_type: SecretType) -> dict[UUID, list[PendingVersion]]:
-    """Decrypt the staged secrets of accounts, the newest first; an account without one is not in the answer.
+def read_pending(
+    *, account_ids: Iterable[UUID], secret_types: Collection[SecretType] = tuple(SecretType)
+) -> dict[tuple[UUID, SecretType], list[PendingVersion]]:
+    """Decrypt the staged secrets of accounts by account and type, the newest first; what has none is not told.
 
     Raises:
         VaultError: as `read_current`.
     """
-    found: dict[UUID, list[PendingVersion]] = defaultdict(list)
+    found: dict[tuple[UUID, SecretType], list[PendingVersion]] = defaultdict(list)
     for chunk in split(account_ids):
         rows = SecretVersion.objects.filter(
-            account_id__in=chunk, secret_type=secret_type, state=SecretState.PENDING
+            account_id__in=chunk, secret_type__in=secret_types, state=SecretState.PENDING
         ).order_by("-version")
         for row in rows:
-            found[row.account_id].append(PendingVersion(row.id, decrypt(row), Strategy(row.origin), row.run_id))
+            staged = PendingVersion(row.id, decrypt(row), Strategy(row.origin), row.run_id)
+            found[row.account_id, SecretType(row.secret_type)].append(staged)
     return dict(found)
 
 
@@ -155,11 +158,12 @@ def stage(
     return ids
 
 
-def promote(*, version_ids: Iterable[UUID]) -> None:
+def promote(*, version_ids: Iterable[UUID], sparing: UUID | None = None) -> None:
     """Make secrets that are in force on a target current, and put their accounts in the list.
 
-    What was current, and every other secret that was pending for the same account and type, is retired.  A
-    secret that was retired while it was on its way to the target comes back: the target has it.
+    What was current, and every other secret that was pending for the same account and type, is retired; but not
+    what the run `sparing` has staged, and has yet to set.  A secret that was retired while it was on its way to
+    the target comes back: the target has it.
     """
     now = timezone.now()
     with transaction.atomic():
@@ -171,11 +175,14 @@ def promote(*, version_ids: Iterable[UUID]) -> None:
                 accounts[secret_type].append(account_id)
                 promoted.append(version_id)
             for secret_type, account_ids in accounts.items():
-                SecretVersion.objects.filter(
+                others = SecretVersion.objects.filter(
                     account_id__in=account_ids,
                     secret_type=secret_type,
                     state__in=[SecretState.CURRENT, SecretState.PENDING],
-                ).exclude(id__in=promoted).update(state=SecretState.RETIRED, retired_at=now)
+                ).exclude(id__in=promoted)
+                if sparing is not None:
+                    others = others.exclude(state=SecretState.PENDING, run_id=sparing)
+                others.update(state=SecretState.RETIRED, retired_at=now)
                 Account.objects.filter(id__in=account_ids, listed_at=None).update(listed_at=now)
             SecretVersion.objects.filter(id__in=promoted).update(
                 state=SecretState.CURRENT, promoted_at=now, retired_at=None
@@ -189,8 +196,8 @@ _SYNC: Final = {
 }
 
 
-def note_checks(*, checks: Sequence[Check]) -> list[UUID]:
-    """Write down what checks of current secrets told; return the accounts that are newly out of sync."""
+def note_checks(*, checks: Sequence[Check]) -> list[Check]:
+    """Write down what checks of current secrets told; return those that say what is newly out of sync."""
     told = {(check.account_id, check.secret_type): check for check in checks}
     fallen = []
     now = timezone.now()
@@ -204,7 +211,7 @@ def note_checks(*, checks: Sequence[Check]) -> list[UUID]:
                 if (check := told.get((row.account_id, SecretType(row.secret_type)))) is None:
                     continue
                 if check.verdict is Verdict.REJECTED and row.sync != Sync.OUT_OF_SYNC:
-                    fallen.append(row.account_id)
+                    fallen.append(check)
                 row.sync, row.checked_at = _SYNC[check.verdict], now
                 row.reason, row.message = check.reason, check.message
                 changed.append(row)

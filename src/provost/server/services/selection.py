@@ -65,7 +65,10 @@ def _select_pushed(spec: PushSpec, assets: Sequence[Asset], places: Places | Non
 def _select_listed(
     spec: VerifySpec | ReconcileSpec | RotateSpec, assets: Sequence[Asset], places: Places | None
 ) -> Iterator[Item]:
-    """Yield the accounts in the list by the secrets that they hold, of the wanted type."""
+    """Yield the accounts in the list by the secrets that they hold, of the wanted type.
+
+    Those that are disabled let nobody in: they are left out unless they are named.
+    """
     unknown = set(spec.usernames)
     none = True
     by_id = {asset.id: asset for asset in assets}
@@ -73,6 +76,8 @@ def _select_listed(
         accounts = Account.objects.filter(asset_id__in=chunk, listed_at__isnull=False)
         if spec.usernames:
             accounts = accounts.filter(username__in=spec.usernames)
+        else:
+            accounts = accounts.filter(disabled_at=None)
         if isinstance(spec, RotateSpec):
             accounts = _choose_rotated(accounts, spec)
         if isinstance(spec, ReconcileSpec):

@@ -120,9 +120,7 @@ def _read_places(usernames: Usernames) -> list[_Place]:
         account_ids=[account.id for account in accounts.values() if account.listed_at is not None]
     )
     types = {secret_type for wanted in usernames.values() for _, secret_type in wanted if secret_type}
-    pending = {
-        secret_type: secrets.read_pending(account_ids=ids, secret_type=secret_type) for secret_type in types
-    }
+    pending = secrets.read_pending(account_ids=ids, secret_types=types)
     tries = count_tries(account_ids=ids)
     refused = secrets.find_refused(account_ids=ids)
     places = []
@@ -130,7 +128,7 @@ def _read_places(usernames: Usernames) -> list[_Place]:
         for name, secret_type in wanted:
             account = accounts.get((asset_id, name))
             held = current.get(account.id, {}) if account else {}
-            left = pending[secret_type].get(account.id, []) if account and secret_type else []
+            left = pending.get((account.id, secret_type), []) if account and secret_type else []
             place = _Place(
                 target=targets[asset_id],
                 username=name,

@@ -50,7 +50,7 @@ def _build_chunk(asset_ids: list[int]) -> dict[int, Target]:
         accounts[account.asset_id].append(account)
     ids = [one.id for found in accounts.values() for one in found]
     held = secrets.read_current(account_ids=ids)
-    left = {one: secrets.read_pending(account_ids=ids, secret_type=one) for one in SecretType}
+    left = secrets.read_pending(account_ids=ids)
     tries = count_tries(account_ids=ids)
 
     def build(asset: Asset, *, as_gateway: bool) -> Target:
@@ -91,7 +91,7 @@ def _read_routes(asset_ids: list[int]) -> dict[int, Asset]:
     return assets
 
 
-_Pending = Mapping[SecretType, Mapping[UUID, list[secrets.PendingVersion]]]
+_Pending = Mapping[tuple[UUID, SecretType], list[secrets.PendingVersion]]
 
 
 def _build_logins(
@@ -129,10 +129,10 @@ def _build_logins(
 
 def _vary(login: Login, account: Account, accounts: list[Account], left: _Pending) -> Iterator[Login]:
     """Yield the login with each pending secret of the account in the place of the current one."""
-    for version in left[SecretType.SSH_KEY].get(account.id, []):
+    for version in left.get((account.id, SecretType.SSH_KEY), []):
         if isinstance(version.secret, SshKey) and version.secret.private:
             yield replace(login, key=version.secret, password=None, staged=(version.id,))
-    for version in left[SecretType.PASSWORD].get(account.id, []):
+    for version in left.get((account.id, SecretType.PASSWORD), []):
         if isinstance(version.secret, Password):
             asked = version.secret if login.become is Become.SUDO else login.become_password
             # Alone: a key that gets in would prove nothing of the password.
@@ -141,7 +141,7 @@ def _vary(login: Login, account: Account, accounts: list[Account], left: _Pendin
                 yield replace(login, become_password=version.secret)
     if login.become is Become.SU:
         root = next((one for one in accounts if one.username == "root"), None)
-        for version in left[SecretType.PASSWORD].get(root.id, []) if root else []:
+        for version in left.get((root.id, SecretType.PASSWORD), []) if root else []:
             if isinstance(version.secret, Password):
                 yield replace(login, become_password=version.secret)
 

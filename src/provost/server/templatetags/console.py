@@ -29,6 +29,7 @@ _BADGES: Final[dict[str, tuple[Any, str]]] = {
     "cancelled": (gettext_lazy("cancelled"), "secondary"),
     "open": (gettext_lazy("open"), "secondary"),
     "queued": (gettext_lazy("queued"), "secondary"),
+    "delivered": (gettext_lazy("delivered"), "green"),
     "running": (gettext_lazy("running"), "blue"),
     "finished": (gettext_lazy("finished"), "secondary"),
     "interrupted": (gettext_lazy("interrupted"), "orange"),

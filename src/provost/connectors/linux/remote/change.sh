@@ -11,6 +11,7 @@ p_start() { # INDEX USER
     fresh_home=
     sudoers=
     previous=
+    told=
 }
 
 p_fail() { # refused|unsure CODE MESSAGE...: the first failure counts; refused: certainly nothing was set
@@ -18,6 +19,10 @@ p_fail() { # refused|unsure CODE MESSAGE...: the first failure counts; refused: 
     failed="$1 $2"
     shift 2
     detail=$(one_line "$*")
+}
+
+p_tell() { # MESSAGE: what the operator should know of it, however it ends
+    told="$told${told:+ }$*"
 }
 
 p_make() { # HOME COMMAND...: create the account, or go on with a creation that was cut off; HOME - wants none
@@ -150,5 +155,5 @@ p_end() { # the answer; what was made for a change that failed is taken away aga
     fi
     # What goes on with a creation that was cut off, and fails, leaves it as unfinished as it was: the note stays.
     if [ -n "$made" ] || { [ -n "$began" ] && [ -z "$failed" ]; }; then rm -f "$creating/$user"; fi
-    if [ -n "$failed" ]; then say answer "$index" "$failed" "$detail"; else say answer "$index" ok; fi
+    say answer "$index" "${failed:-ok}" "$(one_line "$detail${detail:+${told:+. }}$told")"
 }
