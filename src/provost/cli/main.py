@@ -9,7 +9,23 @@ from typing import Annotated
 import typer
 
 from provost import __version__
-from provost.cli import account, asset, audit, channel, imports, key, kind, lab, node, run, task, token, user
+from provost.cli import (
+    account,
+    asset,
+    audit,
+    channel,
+    found,
+    imports,
+    key,
+    kind,
+    lab,
+    node,
+    rule,
+    run,
+    task,
+    token,
+    user,
+)
 from provost.cli.check import check
 from provost.cli.disable import disable
 from provost.cli.discover import discover
@@ -46,6 +62,8 @@ app.command()(rotate)
 app.command()(reconcile)
 app.command()(disable)
 app.command()(remove)
+app.add_typer(found.app, name="found")
+app.add_typer(rule.app, name="rule")
 app.add_typer(task.app, name="task")
 app.add_typer(run.app, name="run")
 app.add_typer(kind.app, name="kind")

@@ -272,7 +272,7 @@ def adopt(*, by: Principal, accounts: Sequence[str], spec: PushSpec, attended: b
         Forbidden: the caller may not work on one of the assets.
     """
     check_adoption(spec)
-    with _change(by, "adopt", accounts) as rows:
+    with _change(by, "adopt", accounts, told=False) as rows:  # the run that is made tells it
         for row in rows:
             _check_there(row)
         FoundAccount.objects.filter(id__in=[row.id for row in rows]).update(ignored=False)
@@ -282,7 +282,9 @@ def adopt(*, by: Principal, accounts: Sequence[str], spec: PushSpec, attended: b
 def push_found(*, by: Principal, rows: Sequence[FoundAccount], spec: PushSpec, attended: bool) -> Run:
     """Write down a push to accounts that were found."""
     places = [(row.asset_id, row.username) for row in rows]
-    update = {"assets": (), "nodes": (), "usernames": tuple(dict.fromkeys(row.username for row in rows))}
+    assets = tuple(dict.fromkeys(row.asset.name for row in rows))
+    usernames = tuple(dict.fromkeys(row.username for row in rows))
+    update = {"assets": assets, "nodes": (), "usernames": usernames}
     return create_run(by=by, spec=spec.model_copy(update=update), attended=attended, places=places)
 
 
@@ -298,7 +300,9 @@ def _check_there(row: FoundAccount) -> None:
 
 
 @contextmanager
-def _change(by: Principal, verb: str, accounts: Sequence[str]) -> Iterator[list[FoundAccount]]:
+def _change(
+    by: Principal, verb: str, accounts: Sequence[str], *, told: bool = True
+) -> Iterator[list[FoundAccount]]:
     """Find and lock rows for what is inside, in one transaction, and write it into the audit trail."""
     what = f"{verb} accounts that were found"
     by.require(Right.OPERATE, what=what)
@@ -319,6 +323,8 @@ def _change(by: Principal, verb: str, accounts: Sequence[str]) -> Iterator[list[
             )
         chosen = [found[name] for name in wanted]
         yield chosen
+        if not told:
+            return
         names = [f"{username}@{asset}" for username, asset in wanted]
         subject = f"found {names[0]}" if len(names) == 1 else f"found accounts ({len(names)})"
         details = {} if len(names) == 1 else {"accounts": names[:_TOLD], "number": len(names)}

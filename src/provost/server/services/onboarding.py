@@ -231,7 +231,7 @@ def _judge(
     names = rows.order_by("asset_id", "username").values_list("id", "username")
     wanted = [one for one, username in names if any(fits(pattern, username) for pattern in patterns)]
     for chunk in split(wanted):
-        found = FoundAccount.objects.filter(id__in=chunk).select_related("asset").defer("accepted", "changes")
+        found = FoundAccount.objects.filter(id__in=chunk).select_related("asset").defer("accepted")
         there = {row.asset_id for row in found}
         places, acting = _read_places(there), _list_acting(there)
         for row in found:
