@@ -16,8 +16,10 @@ import httpx
 import pytest
 from tests.conftest import Serve, Server, make_database, run_servers
 
+from provost.core.facts import Facts
 from provost.core.model import SecretType
 from provost.core.notices import ChannelKind, Event
+from provost.core.onboarding import Onboarding
 from provost.core.push import PushSpec
 from provost.core.rights import Face, Granted, Principal, Right, Role, make_local
 from provost.core.secrets import Password
@@ -80,7 +82,18 @@ class World:
     def __init__(self) -> None:
         from allauth.usersessions.models import UserSession
 
-        from provost.server.services import accounts, assets, channels, nodes, runs, tasks, tokens, users
+        from provost.server.services import (
+            accounts,
+            assets,
+            channels,
+            discoveries,
+            nodes,
+            rules,
+            runs,
+            tasks,
+            tokens,
+            users,
+        )
         from provost.server.services.checks import AccountFields, AssetFields
 
         self.local = make_local("tester")
@@ -90,7 +103,7 @@ class World:
         for place, top in self.PLACES.items():
             nodes.ensure_nodes(by=by, paths=[f"{top}/web", f"{top}/empty"])
             asset = AssetFields(f"{place}1", "memory", f"{place}1", nodes=(f"{top}/web",))
-            assets.add_asset(by=by, fields=asset)
+            made = assets.add_asset(by=by, fields=asset)
             for username in ("root", f"{place}-alice"):
                 account = AccountFields(username, asset.name, privileged=username == "root")
                 accounts.add_account(by=by, fields=account, secret=Password(f"hush {place} of {username}"))
@@ -99,6 +112,11 @@ class World:
             over, waiting = (
                 runs.create_run(by=by, spec=spec, specified=None, attended=False) for _ in range(2)
             )
+            names = (f"{place}-found", f"{place}-gone")
+            discoveries.record_found(asset_id=made.id, found=[Facts(username=name) for name in names])
+            discoveries.record_found(asset_id=made.id, found=[Facts(username=names[0])])
+            rule = rules.RuleFields(f"{place}-rule", f"{place}-*", Onboarding.IGNORE, node=top)
+            rules.add_rule(by=by, fields=rule)
             over.records.update(status="failed")
             type(over).objects.filter(id=over.id).update(state="finished")
             self.over[place], self.runs[place] = str(over.id), str(waiting.id)
