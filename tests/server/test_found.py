@@ -191,9 +191,7 @@ class Life:
 
         made = []
         for run in Run.objects.filter(requested_by__startswith="rule ").order_by("created"):
-            told_of = run.reason or " ".join(
-                run.records.order_by("username").values_list("username", flat=True)
-            )
+            names = run.records.order_by("username").values_list("username", flat=True)
             made.append(f"{run.requested_by.removeprefix('rule ')}: {run.reason or ' '.join(names)}")
             assert set(run.records.values_list("status", flat=True)) <= {"succeeded"}
             assert run.cause is not None
