@@ -12,9 +12,13 @@ from provost.core.requests import FoundQuery, RunQuery
 
 @dataclass(frozen=True)
 class Finds:
-    """What is new since a discovery began, what stands where by now, and the runs that rules made."""
+    """What is new since a discovery began, what stands where by now, and the runs that rules made.
+
+    `entries` are those of the new that can log in.
+    """
 
     new: StandingCountsDocument
+    entries: StandingCountsDocument
     all: StandingCountsDocument
     effects: Sequence[RunDocument]
 
@@ -24,6 +28,7 @@ def read_finds(run: RunDetailDocument) -> Finds:
     since = run.started or run.created
     return Finds(
         new=call(COUNT_FOUND, query=FoundQuery(since=since)),
+        entries=call(COUNT_FOUND, query=FoundQuery(since=since, can_log_in=True)),
         all=call(COUNT_FOUND, query=FoundQuery()),
         effects=list(call_all(LIST_RUNS, RunQuery(cause=run.id))),
     )
@@ -34,7 +39,7 @@ def print_finds(finds: Finds) -> None:
     for standing, what in _WHAT.items():
         new, count = getattr(finds.new, standing), getattr(finds.all, standing)
         if count:
-            news = f"{new} new, " if new else ""
+            news = f"{new} new ({getattr(finds.entries, standing)} can log in), " if new else ""
             print_line(f"{what}: {news}{count} in all. See: provost found list --standing {standing}")
     for run in finds.effects:
         told = run.message or ", ".join(f"{count} {status}" for status, count in run.counts.items())

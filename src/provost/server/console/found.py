@@ -92,7 +92,7 @@ def _list_facts(one: FoundDetailDocument) -> list[tuple[str, Any]]:
     facts = one.facts
     return [
         (_("User id"), facts.uid),
-        (_("Full name"), facts.comment),
+        (_("Full name"), facts.comment or _("none known")),
         (_("Home"), facts.home),
         (_("Shell"), facts.shell),
         (_("Groups"), facts.groups),
@@ -101,10 +101,10 @@ def _list_facts(one: FoundDetailDocument) -> list[tuple[str, Any]]:
         (_("Password locked"), facts.locked),
         (_("All-powerful by itself"), facts.superuser),
         (_("May act as others"), facts.privileges),
-        (_("Last login"), facts.last_login),
-        (_("Password changed"), facts.password_changed),
-        (_("Password to be changed by"), facts.password_expires),
-        (_("Expires"), facts.expires),
+        (_("Last login"), facts.last_login or _("none known")),
+        (_("Password changed"), facts.password_changed or _("none known")),
+        (_("Password to be changed by"), facts.password_expires or _("none known")),
+        (_("Expires"), facts.expires or _("none known")),
     ]
 
 
@@ -187,13 +187,14 @@ def adopt(request: Visit) -> HttpResponse:
     form = Form(AdoptBody, request)
     with form.telling():
         run = api.adopt(request.visitor, form.read())
-        return redirect(f"{reverse('console:runs')}/{run.id}")
-    return _ask_adoption(request, request.POST.getlist("accounts"), form)
+    if form.is_wrong:
+        return _ask_adoption(request, request.POST.getlist("accounts"), form)
+    return redirect(f"{reverse('console:runs')}/{run.id}")
 
 
 @require_POST
 def discover(request: Visit) -> HttpResponse:
-    """Begin to look what accounts there are, on an asset, in a node, or wherever the visitor may; lead to the run."""
+    """Begin to look what accounts there are: on an asset, in a node, or wherever the visitor may."""
     asset, node = request.POST.get("asset", "").strip(), request.POST.get("node", "").strip()
     places = [node] if node else [] if asset else _list_tops(request.visitor)
     try:

@@ -155,6 +155,7 @@ def _start_engine(
 
 
 def _finish(lease: Lease, *, begun: Collection[int], control: Control, why: tuple[str, str]) -> None:
+    _apply_rules(lease, control)
     with fence(lease=lease) as run:
         if control.handing_over:
             leave_unbegun(run=run, begun=begun)
@@ -176,10 +177,21 @@ def _finish(lease: Lease, *, begun: Collection[int], control: Control, why: tupl
         run.save(update_fields=["state", "owner", "lease_ends", "finished", "reason", "message"])
         if not handed_over:
             tell_end(run=run)
-    if run.action == Action.DISCOVER and not (handed_over or run.dry_run):
-        apply_rules(run=run)
     if handed_over and run.cancel_requested:
         request_cancel(by=make_local("provost", face=Face.SERVER), run=run)
+
+
+def _apply_rules(lease: Lease, control: Control) -> None:
+    """Let rules take what a discovery has found, before it counts as over: whoever waits for it finds it done."""
+    run = Run.objects.get(id=lease.run_id)
+    if run.action != Action.DISCOVER or run.dry_run:
+        return
+    if control.handing_over and run.records.filter(status=None).exists():
+        return
+    try:
+        apply_rules(run=run)
+    except (DatabaseError, InterfaceError, ProvostError) as error:  # the run has to end all the same
+        logger.error("Run %s: its finds wait for the next discovery.", run.id, exc_info=error)  # noqa: TRY400
 
 
 _Recorded = HostKeySeen | RefusalSeen | SecretProven | Settled
