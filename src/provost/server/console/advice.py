@@ -245,7 +245,7 @@ ADVICE: Final[dict[str, Advice]] = {
     ),
     "too_many_found": Advice(
         _(
-            "An onboarding rule fits more unknown accounts on an asset than it takes at once: it took none there."
+            "An onboarding rule fits too many unknown accounts on an asset: it took none of them."
         ),
         _("Look on the page Discovered where they come from. Adopt them there, or make a rule for fewer."),
     ),

@@ -182,7 +182,7 @@ def _finish(lease: Lease, *, begun: Collection[int], control: Control, why: tupl
 
 
 def _apply_rules(lease: Lease, control: Control) -> None:
-    """Let rules take what a discovery has found, before it counts as over: whoever waits for it finds it done."""
+    """Let rules take what a discovery has found, before it counts as over: who waits for it finds it done."""
     run = Run.objects.get(id=lease.run_id)
     if run.action != Action.DISCOVER or run.dry_run:
         return
