@@ -244,9 +244,7 @@ ADVICE: Final[dict[str, Advice]] = {
         _("Look at that run. If it happens often, give the task a longer interval."),
     ),
     "too_many_found": Advice(
-        _(
-            "An onboarding rule fits too many unknown accounts on an asset: it took none of them."
-        ),
+        _("An onboarding rule fits too many unknown accounts on an asset: it took none of them."),
         _("Look on the page Discovered where they come from. Adopt them there, or make a rule for fewer."),
     ),
     "asset_not_found": Advice(
