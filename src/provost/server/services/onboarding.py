@@ -103,12 +103,21 @@ def _carry_out(run: Run, rule: OnboardingRule, choice: _Choice) -> Iterator[Run]
 
 def _take(run: Run, rule: OnboardingRule, ids: Sequence[int]) -> list[Run]:
     by = _name(rule)
+    hold_assets(
+        asset_ids={
+            asset_id
+            for chunk in split(ids)
+            for asset_id in FoundAccount.objects.filter(id__in=chunk).values_list("asset_id", flat=True)
+        }
+    )
     rows = [
         row
         for chunk in split(sorted(ids))
         for row in select_unknown(
             FoundAccount.objects.select_for_update(of=("self",), no_key=True).filter(id__in=chunk)
-        ).order_by("asset_id", "id")
+        )
+        .select_related("asset")
+        .order_by("asset_id", "id")
     ]
     if not rows:
         return []
@@ -119,7 +128,6 @@ def _take(run: Run, rule: OnboardingRule, ids: Sequence[int]) -> list[Run]:
         Run.objects.filter(id=made.id).update(cause=run)
         return [made]
     if rule.onboarding == Onboarding.LIST:
-        hold_assets(asset_ids={row.asset_id for row in rows})
         put_into_list(rows)
     else:
         for chunk in split(row.id for row in rows):
@@ -188,6 +196,8 @@ class Preview:
 def preview(*, by: Principal, fields: RuleFields) -> Preview:
     """Look which of the accounts found so far a rule would take, saved or not, active or not.
 
+    Of very many that fit, the first 10,000 are looked at.
+
     Raises:
         NotFound: there is no such node or kind.
         Refused: a field cannot be used.
@@ -203,7 +213,7 @@ def preview(*, by: Principal, fields: RuleFields) -> Preview:
     if rule.kind:
         rows = rows.filter(asset__kind=rule.kind)
     choice, first, left = _Choice(), [], []
-    for fitting, row, hindrance in _judge(rules, rows, {rule.pattern}):
+    for fitting, row, hindrance in _judge(rules, rows, {rule.pattern}, _MOST):
         if fitting is not rule:
             left.append((row, Hindrance.EARLIER))
         elif hindrance is not None:
@@ -222,15 +232,18 @@ def preview(*, by: Principal, fields: RuleFields) -> Preview:
 
 
 def _judge(
-    rules: Sequence[OnboardingRule], rows: QuerySet[FoundAccount], patterns: Collection[str]
+    rules: Sequence[OnboardingRule],
+    rows: QuerySet[FoundAccount],
+    patterns: Collection[str],
+    most: int | None = None,
 ) -> Iterator[tuple[OnboardingRule, FoundAccount, Hindrance | None]]:
     """Yield accounts that fit a pattern, with the first rule for each and why it leaves that alone (None: not).
 
-    Accounts that no rule is for are left out.
+    Accounts that no rule is for are left out; at most so many are looked at.
     """
     names = rows.order_by("asset_id", "username").values_list("id", "username")
     wanted = [one for one, username in names if any(fits(pattern, username) for pattern in patterns)]
-    for chunk in split(wanted):
+    for chunk in split(wanted[:most]):
         found = FoundAccount.objects.filter(id__in=chunk).select_related("asset").defer("accepted")
         there = {row.asset_id for row in found}
         places, acting = _read_places(there), _list_acting(there)
