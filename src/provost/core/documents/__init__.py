@@ -12,6 +12,15 @@ from provost.core.documents.accounts import (
 )
 from provost.core.documents.base import Document, PageDocument, ProblemDocument
 from provost.core.documents.channels import ChannelDocument, DeliveryDocument, NewChannelDocument
+from provost.core.documents.found import (
+    FoundDetailDocument,
+    FoundDocument,
+    LeftDocument,
+    NamedDocument,
+    RuleDocument,
+    RulePreviewDocument,
+    StandingCountsDocument,
+)
 from provost.core.documents.inventory import (
     AssetDetailDocument,
     AssetDocument,
@@ -79,12 +88,16 @@ __all__ = [
     "DueDocument",
     "FailureDocument",
     "FindingDocument",
+    "FoundDetailDocument",
+    "FoundDocument",
     "GrantDocument",
     "HistoryDocument",
     "HostKeyDocument",
     "ImportChangesDocument",
     "ImportDocument",
     "KindDocument",
+    "LeftDocument",
+    "NamedDocument",
     "NewChannelDocument",
     "NewTokenDocument",
     "NodeDocument",
@@ -99,6 +112,8 @@ __all__ = [
     "RecordDocument",
     "RevealedDocument",
     "RotationDocument",
+    "RuleDocument",
+    "RulePreviewDocument",
     "RunDetailDocument",
     "RunDocument",
     "SampleDocument",
@@ -107,6 +122,7 @@ __all__ = [
     "SessionDocument",
     "SettingDocument",
     "SettingsDocument",
+    "StandingCountsDocument",
     "StepsDocument",
     "TargetsDocument",
     "TaskDetailDocument",

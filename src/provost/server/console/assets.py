@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from provost.core.errors import Conflict
 from provost.core.requests import AccountQuery, AssetQuery, RunQuery
 from provost.server.api import accounts, assets, kinds, nodes, runs
-from provost.server.console import asset_test
+from provost.server.console import asset_test, found
 from provost.server.console.filters import read_query
 from provost.server.console.forms import read_version
 from provost.server.console.tree import build_tree
@@ -54,6 +54,7 @@ def show_asset(request: Visit, name: str) -> HttpResponse:
         "trusted": [one for one in asset.host_keys if one.state == "trusted"],
         "accounts": accounts.list_accounts(request.visitor, AccountQuery(asset=name, limit=_ACCOUNTS_SHOWN)),
         "runs": runs.list_runs(request.visitor, RunQuery(asset=name, limit=_RUNS_SHOWN)),
+        "found": found.count_on(request.visitor, name),
         "test": asset_test.read_test(request.visitor, asset, run) if run else None,
     }
     return render(request, "console/asset.html", facts)

@@ -102,18 +102,25 @@ def describe_form(visitor: Principal, form: Form[Any]) -> dict[str, Any]:
         "key": uuid4().hex,
         "nodes": targets.list_tree(visitor, form),
         "chosen_assets": form.values.get("spec.assets", []),
-        "secret_types": [(SecretType.PASSWORD, _("Password")), (SecretType.SSH_KEY, _("SSH key"))],
         "strategies": [
             (Strategy.RANDOM, _("Random: Provost makes a different one for every account")),
             (Strategy.SPECIFIED, _("Specified: one of your own, the same for all")),
         ],
+        **describe_rules(form),
+        **targets.describe(visitor, form),
+        **schedules.describe_choices(),
+    }
+
+
+def describe_rules(form: Form[Any]) -> dict[str, Any]:
+    """Return what a form needs that says how secrets are made."""
+    return {
+        "secret_types": [(SecretType.PASSWORD, _("Password")), (SecretType.SSH_KEY, _("SSH key"))],
         "algorithms": [(one, str(one)) for one in KeyAlgorithm],
         "shortest": SHORTEST,
         "longest": LONGEST,
         "usual_length": asdict(PasswordRules())["length"],
         "classes": [(f"spec.rules.{name}", _name_class(name), _list_leasts(form, name)) for name in _CLASSES],
-        **targets.describe(visitor, form),
-        **schedules.describe_choices(),
     }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from django import template
-from django.utils.html import escape, format_html
+from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -48,6 +48,11 @@ _BADGES: Final[dict[str, tuple[Any, str]]] = {
     "trusted": (gettext_lazy("trusted"), "green"),
     "replaced": (gettext_lazy("no longer trusted"), "secondary"),
     "push": (gettext_lazy("push"), "secondary"),
+    "known": (gettext_lazy("known"), "green"),
+    "unknown": (gettext_lazy("unknown"), "orange"),
+    "changed": (gettext_lazy("changed"), "yellow"),
+    "vanished": (gettext_lazy("gone"), "red"),
+    "ignored": (gettext_lazy("ignored"), "secondary"),
     "administrator": (gettext_lazy("administrator"), "secondary"),
     "operator": (gettext_lazy("operator"), "secondary"),
     "auditor": (gettext_lazy("auditor"), "secondary"),
@@ -128,6 +133,40 @@ def when(instant: datetime | None) -> SafeString:
 def span(seconds: int) -> str:
     """Return a span of time as it is written: 30d."""
     return write_duration(seconds)
+
+
+def fact(name: str) -> Any:
+    """Return the word for a fact that a discovery tells of an account."""
+    return _FACTS.get(name, make_inert(name))
+
+
+_FACTS: Final[dict[str, Any]] = {
+    "uid": gettext_lazy("user id"),
+    "groups": gettext_lazy("groups"),
+    "home": gettext_lazy("home"),
+    "shell": gettext_lazy("shell"),
+    "can_log_in": gettext_lazy("can log in"),
+    "locked": gettext_lazy("password locked"),
+    "superuser": gettext_lazy("all-powerful"),
+    "privileges": gettext_lazy("may act as others"),
+    "expires": gettext_lazy("expires"),
+    "keys": gettext_lazy("SSH keys"),
+}
+
+
+@register.filter
+def told(value: Any) -> Any:
+    """Return what a target told, inert: a list takes a line for each of its parts; None could not be told."""
+    if value is None:
+        return format_html('<span class="text-secondary">{}</span>', _("not told"))
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    if isinstance(value, datetime):
+        return when(value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        lines = format_html_join("", "<div>{}</div>", ((make_inert(str(one)),) for one in value))
+        return lines or format_html('<span class="text-secondary">{}</span>', _("none"))
+    return make_inert(str(value))
 
 
 @register.simple_tag
