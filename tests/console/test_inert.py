@@ -36,6 +36,9 @@ PAGES = {
     "account_new": ("/accounts/new?asset={name}", False),
     "account_show": ("/accounts/{name}@{name}", True),
     "account_edit": ("/accounts/{name}@{name}/edit", True),
+    "account_rotate": ("/accounts/{name}@{name}/rotate", True),
+    "account_disable": ("/accounts/{name}@{name}/disable", True),
+    "account_end": ("/accounts/{name}@{name}/remove-there", True),
     "account_activity": ("/accounts/{name}@{name}/activity", True),
     "found": ("/found", True),
     "found_account": ("/found/{name}@{name}", True),
@@ -78,7 +81,8 @@ MORE = (
     "/found?node=/gone{name}", "/found/gone{name}@{name}", "/onboarding/rules/gone{name}",
     "/accounts/gone{name}@{name}", "/tasks?search={name}", "/tasks/gone{name}",
     "/runs/{run}?search={name}&reason={name}", "/runs/gone{name}", "/push?asset=gone{name}",
-    "/push/assets?asset_search=gone{name}", "/users/gone{name}", "/audit?subject={name}", "/nothing/{name}",
+    "/push/assets?asset_search=gone{name}", "/push?action=rotate&node=/bad/{name}",
+    "/users/gone{name}", "/audit?subject={name}", "/nothing/{name}",
 )  # fmt: skip
 
 _ACTS = """() => [

@@ -8,7 +8,7 @@ from provost.cli.call import call, call_all, list_given, say
 from provost.cli.output import AsJson, print_fields, print_json, print_line, print_table
 from provost.cli.secrets import PassphraseStdin, make_secret_body, read_key, read_password
 from provost.core.errors import Refused
-from provost.core.model import Become, SecretType
+from provost.core.model import Become, SecretType, Sync
 
 if TYPE_CHECKING:
     from provost.core.documents import AccountDocument, SecretDocument
@@ -74,28 +74,36 @@ def list_(
     pending: Annotated[
         bool, typer.Option("--pending", help="Instead, those that only hold a secret of an unsettled push.")
     ] = False,
+    sync: Annotated[
+        str | None,
+        typer.Option(
+            "--sync",
+            help="Only those whose last check told in_sync, out_of_sync, unknown; or never.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the accounts in the list."""
     from provost.core.operations import LIST_ACCOUNTS
     from provost.core.requests import AccountQuery
 
-    found = list(call_all(LIST_ACCOUNTS, say(AccountQuery, asset=asset, pending=pending)))
+    found = list(call_all(LIST_ACCOUNTS, say(AccountQuery, asset=asset, pending=pending, sync=sync)))
     if as_json:
         print_json({"accounts": found})
         return
     print_table(
-        ["account", "privileged", "secrets", "since"],
+        ["account", "privileged", "secrets", "on the asset", "since"],
         [
             [
                 f"{one.username}@{one.asset}",
                 one.privileged,
                 ", ".join(f"{held.secret_type} ({held.state})" for held in one.secrets),
+                ", ".join(_say_sync(held) for held in one.secrets if held.state == "current"),
                 one.listed_at,
             ]
             for one in found
         ],
-        "No account waits for a push to be settled." if pending else "There are no accounts in the list yet.",
+        _say_none(pending=pending, sync=sync),
     )
 
 
@@ -233,6 +241,8 @@ def _print_account(account: "AccountDocument", *, as_json: bool) -> None:
     ]
     if account.privileged:
         fields += [("priority", account.priority), ("become", account.become)]
+    if not account.reconcile:
+        fields.append(("reconcile", "never"))
     fields += [
         ("made by", "Provost" if account.created_by_provost else "others"),
         ("lifetime", _say_life(account)),
@@ -261,4 +271,22 @@ def _sum_up(held: "SecretDocument") -> str:
         text += " (public key only: Provost holds no private half)"
     if held.state == "pending":
         text += " (not proven: push again to settle it)"
+    if held.state == "current":
+        text += f"; {_say_sync(held)}"
+        if held.checked_at:
+            text += f" at {held.checked_at:%Y-%m-%d %H:%M:%S}"
+        if held.reason:
+            text += f", {held.reason}: {held.message}"
     return text
+
+
+def _say_sync(held: "SecretDocument") -> str:
+    if held.sync is None:
+        return "never checked"
+    return "could not tell" if held.sync is Sync.UNKNOWN else held.sync.replace("_", " ")
+
+
+def _say_none(*, pending: bool, sync: str | None) -> str:
+    if pending:
+        return "No account waits for a push to be settled."
+    return "No account is like that." if sync else "There are no accounts in the list yet."

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from provost.core.passwords import PasswordRules
     from provost.core.push import PushSpec
     from provost.core.secrets import Secret
-    from provost.core.specs import RotateSpec
+    from provost.core.specs import RotateSpec, Spec
 
 S = TypeVar("S", bound="BaseModel")
 
@@ -237,6 +237,53 @@ def build_adoption(given: Given, *, base: "PushSpec | None" = None) -> "PushSpec
     """
     usual = {"accounts": [], **({} if base else {"secret_type": "password"})}
     return build_spec({**usual, **given}, specified=False, base=base)
+
+
+_OPTIONS: Final = {
+    "usernames": "account",
+    "key_algorithm": "algorithm",
+    "parameters": "param",
+    "rules": "length and the other rules of passwords",
+}
+"""What the fields of a spec are called on the command line, where that is something else."""
+
+
+def build_any(
+    action: str, given: Given, *, specified: bool, privileged: bool | None = None, base: "Spec | None" = None
+) -> "Spec":
+    """Return what the options ask for, where they say nothing as in `base`: any action that may be saved.
+
+    Raises:
+        Refused: an option cannot be used, is needed, or has nothing to do with the action.
+    """
+    from provost.core.errors import Refused
+    from provost.core.passwords import PasswordRules
+    from provost.core.push import PushSpec
+    from provost.core.specs import DiscoverSpec, ReconcileSpec, RotateSpec, VerifySpec
+
+    models: dict[str, type[Any]] = {
+        "push": PushSpec,
+        "verify": VerifySpec,
+        "reconcile": ReconcileSpec,
+        "rotate": RotateSpec,
+        "discover": DiscoverSpec,
+    }
+    if (model := models.get(action)) is None:
+        raise Refused(f"--action {action}: it is one of {', '.join(models)}.", code="option_refused")
+    if action == "push" and base is None and (needed := {"accounts", "secret_type"} - given.keys()):
+        names = " and ".join(f"--{name.removesuffix('s').replace('_', '-')}" for name in sorted(needed))
+        raise Refused(f"A push needs {names}.", code="usage")
+    rules = base.rules if isinstance(base, PushSpec | RotateSpec) else PasswordRules()
+    values = _read_options(given, rules, specified=specified)
+    if values["rules"] == rules:
+        del values["rules"]
+    if privileged is not None:
+        values["privileged"] = privileged
+    if strange := sorted(values.keys() - model.model_fields.keys()):
+        name = _OPTIONS.get(strange[0], strange[0]).replace("_", "-")
+        raise Refused(f"To {action}, there is no --{name}: leave it out.", code="option_refused")
+    made: Spec = _validate(model, (base.model_dump() if base else {"action": action}) | values)
+    return made
 
 
 def build_rotation(given: Given, *, specified: bool, privileged: bool) -> "RotateSpec":

@@ -68,7 +68,8 @@ def print_run(
         print_line(f"{rest} All of them: provost run show {str(run.id)[:8]}")
     if run.dry_run and run.state == "finished" and not run.reason:
         decisions = Counter(record.decision or record.status or "open" for record in records)
-        print_line(f"Nothing was changed. A push would do this: {sum_up(decisions)}.")
+        what = "A push would do this" if run.action == "push" else "What was looked at"
+        print_line(f"Nothing was changed. {what}: {sum_up(decisions)}.")
         return
     why = f"{run.reason}: {run.message}" if run.reason else f"{sum_up(run.counts)}."
     print_line(f"Run {run.id} is {run.state}: {why}")

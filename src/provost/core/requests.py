@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
-from provost.core.model import Become, Decision, SecretType, Status
+from provost.core.model import Become, Decision, SecretType, Status, Sync
 from provost.core.notices import SUBJECTS, ChannelKind, DeliveryState, Event
 from provost.core.onboarding import Onboarding, Standing
 from provost.core.passwords import PasswordRules
@@ -145,7 +145,8 @@ class AccountQuery(PageQuery):
     """Which accounts; with `pending`, those that only hold a secret of an unsettled push.
 
     With `secret_type`, those that hold such a secret.  `older_than`: those with a current secret (of that type)
-    that is at least so many days old, `newer_than`: less than so many.
+    that is at least so many days old, `newer_than`: less than so many.  `sync`: those with a current secret (of
+    that type) whose last check told that, or that was `never` checked.
     """
 
     asset: Name | None = None
@@ -157,6 +158,7 @@ class AccountQuery(PageQuery):
     secret_type: SecretType | None = None
     older_than: int | None = Field(None, ge=0, le=36500)
     newer_than: int | None = Field(None, ge=0, le=36500)
+    sync: Sync | Literal["never"] | None = None
 
 
 class RevealBody(Said):
@@ -207,9 +209,13 @@ class SampleBody(Said):
 
 
 class PushBody(Said):
-    """Something to be done, or with `dry_run` looked at. A `secret` of the caller's own, or a random one."""
+    """Something to be done, or with `dry_run` looked at. A `secret` of the caller's own, or a random one.
+
+    With `accounts`, each a USERNAME@ASSET, it is about these alone, whatever `spec` says of where and who.
+    """
 
     spec: AnySpec
+    accounts: tuple[Text, ...] = Field(default=(), max_length=10_000)
     secret: SecretBody | None = None
     dry_run: Flag = False
 

@@ -37,6 +37,7 @@ from provost.core.documents.inventory import (
 from provost.core.documents.overview import (
     AccountCountsDocument,
     AgeDocument,
+    ChecksDocument,
     DayDocument,
     DueDocument,
     FailureDocument,
@@ -82,6 +83,7 @@ __all__ = [
     "AssetDocument",
     "AuditDocument",
     "ChannelDocument",
+    "ChecksDocument",
     "DayDocument",
     "DeliveryDocument",
     "Document",

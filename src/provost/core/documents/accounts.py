@@ -58,8 +58,9 @@ class AccountDocument(Document):
 
 
 class AccountDetailDocument(AccountDocument):
-    """An account, with its `pair`, and those of the caller's `rights` that extend to it."""
+    """An account, with its asset's `kind`, its `pair`, and those of the caller's `rights` that extend to it."""
 
+    kind: str
     pair: str | None
     rights: list[Right]
 

@@ -17,6 +17,15 @@ class AccountCountsDocument(Document):
     unsettled: int
 
 
+class ChecksDocument(Document):
+    """How many accounts have a secret in force whose last check told this; `never`: that was never checked."""
+
+    in_sync: int
+    out_of_sync: int
+    unknown: int
+    never: int
+
+
 class DayDocument(Document):
     """The runs that began on a day (UTC), and their records by status, those without one yet as `open`."""
 
@@ -57,11 +66,12 @@ class AgeDocument(Document):
 
 
 class StepsDocument(Document):
-    """What has been done already: an asset with a privileged account, a push, a saved task."""
+    """What has been done already: an asset with a privileged account, a push, a saved task, one that checks."""
 
     asset: bool
     push: bool
     task: bool
+    check: bool
 
 
 class OverviewDocument(Document):
@@ -75,6 +85,7 @@ class OverviewDocument(Document):
     steps: StepsDocument
     assets: int
     accounts: AccountCountsDocument
+    checks: ChecksDocument
     days: list[DayDocument]
     failures: list[FailureDocument]
     stopped: list[FailureDocument]

@@ -44,6 +44,7 @@ def list_accounts(by: Principal, query: AccountQuery) -> PageDocument[AccountDoc
         secret_type=query.secret_type,
         older_than=query.older_than,
         newer_than=query.newer_than,
+        sync=query.sync,
     )
     return make_page(accounts.list_accounts(by=by, filters=filters, page=read_page(query)), describe_accounts)
 
@@ -63,6 +64,7 @@ def show_account(by: Principal, account: str) -> AccountDetailDocument:
     pair = pairs.find_pair_of(account=found)
     return AccountDetailDocument(
         **describe_accounts([found])[0].model_dump(),
+        kind=found.asset.kind,
         pair=pair.name if pair else None,
         rights=list_rights(by, found.asset),
     )

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from provost.core.documents import AccountDetailDocument, AccountDocument, AuditDocument, PageDocument
 from provost.core.errors import UsageError
-from provost.core.model import SecretState, SecretType
+from provost.core.model import SecretState, SecretType, Sync
 from provost.core.requests import (
     AccountBody,
     AccountPatch,
@@ -24,6 +24,7 @@ from provost.core.requests import (
 from provost.core.rights import Right
 from provost.server.api import accounts as api
 from provost.server.api import assets, audit, kinds, nodes, pairs
+from provost.server.console.actions import describe_actions
 from provost.server.console.changes import Change, describe_changes
 from provost.server.console.filters import Filters, answer, read_query
 from provost.server.console.forms import Form, read_version
@@ -65,7 +66,7 @@ def list_accounts(request: Visit) -> HttpResponse:
         page = api.list_accounts(request.visitor, filters.read(limit=50))
     facts: dict[str, Any] = {"accounts": page.items, "next": page.next}
     if not request.htmx:
-        facts["nodes"] = nodes.list_nodes(request.visitor)
+        facts |= {"nodes": nodes.list_nodes(request.visitor), "syncs": (*Sync, "never")}
     return answer(request, filters, "console/accounts.html", "console/account_rows.html", facts)
 
 
@@ -79,7 +80,8 @@ def _read_age(text: str) -> str:
 def add_account(request: Visit) -> HttpResponse:
     """Put an account that exists on an asset into the list."""
     request.visitor.require(Right.OPERATE, what="add accounts")
-    start = {"asset": request.GET.get("asset", ""), "kept": SecretType.PASSWORD}
+    named = {name: request.GET.get(name, "") for name in ("asset", "username")}
+    start = named | {"kept": SecretType.PASSWORD, "privileged": "", "replace": bool(named["username"])}
     form: Form[AccountBody] = Form(AccountBody, request, start=start, places=_PLACES)
     if request.method == "POST":
         with form.telling():
@@ -120,6 +122,7 @@ def _describe(request: Visit, account: str, found: AccountDetailDocument) -> dic
         entries = [(entry, describe_changes(entry)) for entry in found_entries]
     activity = api.list_activity(request.visitor, account, PageQuery(limit=_LATEST))
     return {
+        **describe_actions(request, found),
         "account": found,
         "name": account,
         "pair": pairs.show_pair(request.visitor, found.pair) if found.pair else None,

@@ -7,6 +7,7 @@ from django.urls import URLPattern
 
 from provost.server.console import (
     accounts,
+    actions,
     asset_editor,
     asset_test,
     assets,
@@ -47,7 +48,8 @@ urlpatterns: list[URLPattern] = [
         asset_test,
         nodes,
         imports,
-        pairs,  # before the accounts, as above
+        actions,  # before the accounts, as above
+        pairs,  # the same
         accounts,
         found,
         rules,

@@ -1,22 +1,23 @@
 """Accounts: which there are, which are in the list, and who may see their secrets."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from provost.core.errors import Conflict, NotFound
-from provost.core.model import SecretState, SecretType
+from provost.core.model import SecretState, SecretType, Sync
+from provost.core.names import split_account
 from provost.core.rights import Principal, Reach, Right
 from provost.core.secrets import Secret
 from provost.server.models import Account, Record
 from provost.server.services import audit, guard, lifetimes, secrets
-from provost.server.services.assets import check_unlocked, find_asset
+from provost.server.services.assets import check_unlocked, find_asset, find_assets
 from provost.server.services.checks import AccountFields, check_account, check_secret
 from provost.server.services.chunks import split
 from provost.server.services.lifetimes import Life, set_life
@@ -32,7 +33,8 @@ class AccountFilter:
     """Which accounts are wanted; `search`: a part of the username or of the asset's name.
 
     With `pending`, those that are not in the list and hold a secret of an unsettled push.  `older_than` and
-    `newer_than` are days since a secret, of the `secret_type` if there is one, became current.
+    `newer_than` are days since a secret, of the `secret_type` if there is one, became current; `sync` is what
+    its last check told, or that it was `never` checked.
     """
 
     asset: str | None = None
@@ -44,6 +46,7 @@ class AccountFilter:
     secret_type: SecretType | None = None
     older_than: int | None = None
     newer_than: int | None = None
+    sync: Sync | Literal["never"] | None = None
 
 
 def add_account(*, by: Principal, fields: AccountFields, secret: Secret, replace: bool = False) -> Account:
@@ -185,7 +188,8 @@ def list_accounts(
         accounts = accounts.filter(
             Q(username__icontains=filters.search) | Q(asset__name__icontains=filters.search)
         )
-    if not (filters.secret_type is None and filters.older_than is None and filters.newer_than is None):
+    about_secrets = (filters.secret_type, filters.older_than, filters.newer_than, filters.sync)
+    if any(one is not None for one in about_secrets):
         accounts = accounts.filter(Exists(_select_holders(filters).filter(account=OuterRef("pk"))))
     return cut(accounts, ["asset__name", "username"], page)
 
@@ -197,7 +201,28 @@ def _select_holders(filters: AccountFilter) -> QuerySet[Any]:
         None if days is None else now - timedelta(days=days)
         for days in (filters.older_than, filters.newer_than)
     )
-    return secrets.select_holders(state=state, secret_type=filters.secret_type, until=older, after=newer)
+    return secrets.select_holders(
+        state=state, secret_type=filters.secret_type, until=older, after=newer, sync=filters.sync
+    )
+
+
+def find_places(*, by: Principal, names: Sequence[str]) -> set[tuple[int, str]]:
+    """Return accounts, each named USERNAME@ASSET, as asset ids and usernames.
+
+    Raises:
+        NotFound: there is no such asset, or no such account on it.
+        Refused: a name is none of an account.
+    """
+    wanted = {split_account(name) for name in names}
+    assets = {one.name: one.id for one in find_assets(by=by, names=sorted({asset for _, asset in wanted}))}
+    found: set[tuple[int, str]] = set()
+    for chunk in split(set(assets.values())):
+        found.update(Account.objects.filter(asset_id__in=chunk).values_list("asset_id", "username"))
+    places = {(assets[asset], username) for username, asset in wanted}
+    if places - found:
+        missing = sorted(f"{user}@{asset}" for user, asset in wanted if (assets[asset], user) not in found)
+        raise NotFound(f"There is no account {missing[0]}. See: provost account list", code="account_not_found")
+    return places
 
 
 def list_activity(*, by: Principal, username: str, asset: str, page: Page) -> tuple[list[Record], Place | None]:

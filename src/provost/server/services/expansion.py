@@ -140,7 +140,8 @@ def _find_targets(by: Principal, spec: Spec) -> tuple[Asset, ...]:
     right = find_right(spec)
     by.require(right, what=str(spec.action))
     if not spec.assets and not spec.nodes:
-        raise Refused(f"Name at least one asset or node to {spec.action} on.", code="no_assets")
+        place = "push to" if isinstance(spec, PushSpec) else f"{spec.action} on"
+        raise Refused(f"Name at least one asset or node to {place}.", code="no_assets")
     found = _read_assets(_find_ids(by, right, spec.assets, spec.nodes))
     if isinstance(spec, PushSpec) and spec.kinds:
         for kind in spec.kinds:

@@ -3,11 +3,11 @@
 Functions take any number of accounts and work in chunks, each with a fixed number of queries.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 
 from django.db import transaction
@@ -373,11 +373,16 @@ def list_current_types(*, account_ids: Iterable[UUID]) -> dict[UUID, set[SecretT
 
 
 def select_holders(
-    *, state: SecretState, secret_type: SecretType | None, until: datetime | None, after: datetime | None
+    *,
+    state: SecretState,
+    secret_type: SecretType | None = None,
+    until: datetime | None = None,
+    after: datetime | None = None,
+    sync: Sync | Literal["never"] | None = None,
 ) -> QuerySet[SecretVersion]:
     """Return the secrets in a state, of a type, and current since `until` or before, but later than `after`.
 
-    It is a query to be part of another.
+    With `sync`, those whose last check told that.  It is a query to be part of another.
     """
     rows = SecretVersion.objects.filter(state=state)
     if secret_type is not None:
@@ -386,7 +391,22 @@ def select_holders(
         rows = rows.filter(promoted_at__lte=until)
     if after is not None:
         rows = rows.filter(promoted_at__gt=after)
+    if sync is not None:
+        rows = rows.filter(sync="" if sync == "never" else sync)
     return rows
+
+
+def count_sync(*, reach: Reach) -> Counter[str]:
+    """Count the accounts within reach by what the last check of a current secret told; `never`: none yet.
+
+    One with two secrets may be among two of these.
+    """
+    rows = SecretVersion.objects.filter(state=SecretState.CURRENT)
+    if not reach.everywhere:
+        accounts = limit_many(Account.objects.all(), reach, asset="asset_id")
+        rows = rows.filter(account_id__in=accounts.values("id"))
+    counted = rows.order_by().values_list("sync").annotate(count=Count("account", distinct=True))
+    return Counter({sync or "never": count for sync, count in counted})
 
 
 def count_ages(*, reach: Reach, now: datetime, days: Sequence[int]) -> list[int]:

@@ -1,4 +1,4 @@
-"""Saved push tasks: kept, started by hand, and claimed when they are due."""
+"""Saved tasks: kept, started by hand, and claimed when they are due."""
 
 import logging
 from collections.abc import Sequence
