@@ -16,8 +16,10 @@ import pytest
 from tests import forks
 from tests.conftest import PROVOST, Serve, Server, make_database, run_servers
 
+from provost.core.facts import Facts
 from provost.core.model import SecretType
 from provost.core.notices import ChannelKind, Event
+from provost.core.onboarding import Onboarding
 from provost.core.push import PushSpec
 from provost.core.rights import Face, Granted, Principal, Right, Role, make_local
 from provost.core.secrets import Password
@@ -82,7 +84,19 @@ class World:
     def __init__(self) -> None:
         from allauth.usersessions.models import UserSession
 
-        from provost.server.services import accounts, assets, channels, nodes, pairs, runs, tasks, tokens, users
+        from provost.server.services import (
+            accounts,
+            assets,
+            channels,
+            discoveries,
+            nodes,
+            pairs,
+            rules,
+            runs,
+            tasks,
+            tokens,
+            users,
+        )
         from provost.server.services.checks import AccountFields, AssetFields
 
         self.local = make_local("tester")
@@ -92,7 +106,7 @@ class World:
         for place, top in self.PLACES.items():
             nodes.ensure_nodes(by=by, paths=[f"{top}/web", f"{top}/empty"])
             asset = AssetFields(f"{place}1", "memory", f"{place}1", nodes=(f"{top}/web",))
-            assets.add_asset(by=by, fields=asset)
+            made = assets.add_asset(by=by, fields=asset)
             for username in ("root", *(f"{place}-{name}" for name in ("alice", "app-a", "app-b", "app-c"))):
                 account = AccountFields(username, asset.name, privileged=username == "root")
                 accounts.add_account(by=by, fields=account, secret=Password(f"hush {place} of {username}"))
@@ -101,6 +115,11 @@ class World:
             spec = PushSpec(assets=(asset.name,), usernames=("bob",), secret_type=SecretType.PASSWORD)
             tasks.create_task(by=by, fields=tasks.TaskFields(f"{place}-task", spec), specified=None)
             over, waiting = (runs.create_run(by=by, spec=spec, attended=False) for _ in range(2))
+            names = (f"{place}-found", f"{place}-gone")
+            discoveries.record_found(asset_id=made.id, found=[Facts(username=name) for name in names])
+            discoveries.record_found(asset_id=made.id, found=[Facts(username=names[0])])
+            rule = rules.RuleFields(f"{place}-rule", f"{place}-*", Onboarding.IGNORE, node=top)
+            rules.add_rule(by=by, fields=rule)
             over.records.update(status="failed")
             type(over).objects.filter(id=over.id).update(state="finished")
             self.over[place], self.runs[place] = str(over.id), str(waiting.id)

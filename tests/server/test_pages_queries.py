@@ -9,14 +9,19 @@ PASSWORD = Password("what-nobody-guesses-1")
 
 PAGES = {
     # address: queries, with those of the session and the visitor
-    "/": 19,
+    "/": 20,
     "/assets": 9,
     "/assets?node=/prod": 10,
     "/assets?search=web": 9,
-    "/assets/web0": 20,
+    "/assets/web0": 24,
     "/accounts": 8,
     "/accounts?older_than=30": 7,
     "/accounts?search=web": 8,
+    "/found": 10,
+    "/found?standing=unknown": 10,
+    "/found/carol@web0": 10,
+    "/onboarding": 5,
+    "/onboarding/new": 6,
     "/accounts?sync=never": 8,
     "/accounts/root@web0": 19,
     "/accounts/root@web0/rotate": 10,

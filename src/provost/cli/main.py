@@ -14,12 +14,14 @@ from provost.cli import (
     asset,
     audit,
     channel,
+    found,
     imports,
     key,
     kind,
     lab,
     node,
     pair,
+    rule,
     run,
     task,
     token,
@@ -64,6 +66,8 @@ app.command()(reconcile)
 app.command()(disable)
 app.command()(enable)
 app.command()(remove)
+app.add_typer(found.app, name="found")
+app.add_typer(rule.app, name="rule")
 app.add_typer(task.app, name="task")
 app.add_typer(run.app, name="run")
 app.add_typer(kind.app, name="kind")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, get_args
 import typer
 
 if TYPE_CHECKING:
+    from dataclasses import Field
+
     from pydantic import BaseModel
 
     from provost.core.passwords import PasswordRules
@@ -137,20 +139,29 @@ def take_rotation_options(command: Callable[..., None]) -> Callable[..., None]:
     return _take(command, parameters)
 
 
+def take_adoption_options(command: Callable[..., None]) -> Callable[..., None]:
+    """As `take_given_options`, with the options that say what secret accounts get, of those that there are."""
+    return _take(command, [_make_optional(field) for field in _FIELDS if field.name not in _ELSEWHERE])
+
+
+_ELSEWHERE: Final = frozenset({"accounts", "assets", "nodes", "secret_stdin", "key", "passphrase_stdin"})
+
+
 def take_given_options(command: Callable[..., None]) -> Callable[..., None]:
     """As `take_options`, with none of them needed: `given` gets those that were given."""
-    parameters = []
-    for field in _FIELDS:
-        kind, option = get_args(field.type)
-        optional = copy(option)
-        optional.show_default = False
-        parameters.append(_make_parameter(field.name, Annotated[kind | None, optional], None))
-    return _take(command, parameters)
+    return _take(command, [_make_optional(field) for field in _FIELDS])
 
 
 _FIELDS: Final = fields(PushOptions)
 _PUSH_ALONE: Final = {"verify", "kinds", "lifetime", "grace"}
 """Options that say nothing of a rotation."""
+
+
+def _make_optional(field: "Field[Any]") -> inspect.Parameter:
+    kind, option = get_args(field.type)
+    optional = copy(option)
+    optional.show_default = False
+    return _make_parameter(field.name, Annotated[kind | None, optional], None)
 
 
 def _make_parameter(name: str, kind: Any, default: Any) -> inspect.Parameter:
@@ -216,6 +227,16 @@ def build_spec(given: Given, *, specified: bool, base: "PushSpec | None" = None)
     values: dict[str, Any] = base.model_dump() if base else {}
     values |= _read_options(given, base.rules if base else PasswordRules(), specified=specified)
     return _validate(PushSpec, values)
+
+
+def build_adoption(given: Given, *, base: "PushSpec | None" = None) -> "PushSpec":
+    """Return with what secret accounts are adopted: as the options say, else as in `base`, else a password.
+
+    Raises:
+        Refused: an option cannot be used.
+    """
+    usual = {"accounts": [], **({} if base else {"secret_type": "password"})}
+    return build_spec({**usual, **given}, specified=False, base=base)
 
 
 _OPTIONS: Final = {

@@ -1,13 +1,15 @@
 """What people and programs say to Provost: the bodies and queries of the API, and of the command line."""
 
 from typing import Annotated, Any, Literal, Self
+from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from provost.core.model import Become, Decision, SecretType, Status, Sync
 from provost.core.notices import SUBJECTS, ChannelKind, DeliveryState, Event
+from provost.core.onboarding import Onboarding, Standing
 from provost.core.passwords import PasswordRules
-from provost.core.push import LONGEST_LIFE
+from provost.core.push import LONGEST_LIFE, PushSpec
 from provost.core.rights import Right, Role
 from provost.core.specs import AnySpec
 
@@ -219,13 +221,14 @@ class PushBody(Said):
 
 
 class RunQuery(PageQuery):
-    """Which runs; `asset`: those with a record of it."""
+    """Which runs; `asset`: those with a record of it, `cause`: those that rules made for what it has found."""
 
     state: Literal["queued", "running", "finished", "cancelled", "interrupted", "skipped"] | None = None
     action: Name | None = None
     task: Name | None = None
     dry_run: bool | None = None
     asset: Name | None = None
+    cause: UUID | None = None
 
 
 class RecordQuery(PageQuery):
@@ -245,6 +248,87 @@ class ScheduleBody(Said):
     zone: Name = "UTC"
     window: Name | None = None
     since: Instant | None = None
+
+
+class FoundQuery(PageQuery):
+    """Which accounts that discoveries have found; `node`: in it and below.
+
+    `search`: a part of the username or of the asset's name.  `since`: those that appeared, changed or vanished
+    at that instant or later.
+    """
+
+    asset: Name | None = None
+    node: Text | None = None
+    standing: Standing | None = None
+    can_log_in: bool | None = None
+    powerful: bool | None = None
+    search: Name | None = None
+    since: Instant | None = None
+
+
+class FoundBody(Said):
+    """Accounts that were found, each as USERNAME@ASSET."""
+
+    accounts: tuple[Text, ...] = Field(max_length=1000)
+
+
+class AcceptBody(FoundBody):
+    """Accounts to accept as they are; `seen` is when they were looked at: what has changed since is refused."""
+
+    seen: Instant | None = None
+
+
+class IgnoreBody(FoundBody):
+    """Accounts of which nobody is to be told; with `ignored` of false, again."""
+
+    ignored: Flag = True
+
+
+def _name_nobody(given: Any) -> Any:
+    """Whom it is about, an adoption says elsewhere."""
+    return {"usernames": (), **given} if isinstance(given, dict) else given
+
+
+Adoption = Annotated[PushSpec, BeforeValidator(_name_nobody)]
+"""With what secret accounts are adopted: a push without assets, nodes and usernames."""
+
+
+class AdoptBody(FoundBody):
+    """Accounts to give a new secret, each a random one of its own, and to put into the list."""
+
+    spec: Adoption
+
+
+class RuleBody(Said):
+    """What becomes of unknown accounts whose username fits `pattern`, on assets of a `kind` ("": any).
+
+    Those in `node` and below, or (null) everywhere.  The first rule that fits, the least `priority` first, is
+    the one that counts.  `spec` is needed to adopt.
+    """
+
+    name: Name
+    pattern: Name
+    onboarding: Onboarding
+    priority: int = Field(10, strict=True, ge=-(2**31), le=2**31 - 1)
+    kind: Name = ""
+    node: Text | None = None
+    spec: Adoption | None = None
+    active: Flag = True
+    comment: Text = ""
+
+
+class RulePatch(Said):
+    """What is to change of a rule; what is not given stays. A `node` of null: everywhere."""
+
+    name: Name | None = None
+    pattern: Name | None = None
+    onboarding: Onboarding | None = None
+    priority: int | None = Field(None, strict=True, ge=-(2**31), le=2**31 - 1)
+    kind: Name | None = None
+    node: Text | None = None
+    spec: Adoption | None = None
+    active: Flag | None = None
+    comment: Text | None = None
 
 
 class TaskBody(Said):

@@ -23,7 +23,7 @@ class LinuxConnector:
     kind = "linux"
     default_port = 22
     secret_types = frozenset(SecretType)
-    capabilities = frozenset(Capability) - {Capability.ENABLE}
+    capabilities = frozenset(Capability)
     protected = PROTECTED
     options = LinuxOptions
     parameters = LinuxParameters

@@ -22,10 +22,11 @@ from provost.core.secrets import Secret
 
 _REFUSALS = frozenset(
     {
-        "acting_account", "appeared", "archive_failed", "cleanup_failed", "create_refused", "disable_refused",
-        "enable_refused", "host_not_writable", "key_refused", "keys_disabled", "keys_file_unknown", "lookup_failed", "no_home",
-        "no_useradd", "not_local", "password_refused", "protected_account", "sudo_missing", "sudo_refused",
-        "sudoers_d_unused", "uid_shared", "unsafe_path",
+        "acting_account", "appeared", "archive_failed", "cleanup_failed", "create_refused",
+        "disable_refused", "enable_refused", "host_not_writable", "key_refused", "keys_disabled",
+        "keys_file_unknown", "lookup_failed", "no_home", "no_useradd", "not_local", "password_refused",
+        "protected_account", "sudo_missing", "sudo_refused", "sudoers_d_unused", "uid_shared",
+        "unsafe_path",
     }
 )  # fmt: skip
 """What the shell says when certainly nothing was set; of anything else that is not believed."""

@@ -12,6 +12,15 @@ from provost.core.documents.accounts import (
 )
 from provost.core.documents.base import Document, PageDocument, ProblemDocument
 from provost.core.documents.channels import ChannelDocument, DeliveryDocument, NewChannelDocument
+from provost.core.documents.found import (
+    FoundDetailDocument,
+    FoundDocument,
+    LeftDocument,
+    NamedDocument,
+    RuleDocument,
+    RulePreviewDocument,
+    StandingCountsDocument,
+)
 from provost.core.documents.inventory import (
     AssetDetailDocument,
     AssetDocument,
@@ -81,12 +90,16 @@ __all__ = [
     "DueDocument",
     "FailureDocument",
     "FindingDocument",
+    "FoundDetailDocument",
+    "FoundDocument",
     "GrantDocument",
     "HistoryDocument",
     "HostKeyDocument",
     "ImportChangesDocument",
     "ImportDocument",
     "KindDocument",
+    "LeftDocument",
+    "NamedDocument",
     "NewChannelDocument",
     "NewTokenDocument",
     "NodeDocument",
@@ -101,6 +114,8 @@ __all__ = [
     "RecordDocument",
     "RevealedDocument",
     "RotationDocument",
+    "RuleDocument",
+    "RulePreviewDocument",
     "RunDetailDocument",
     "RunDocument",
     "SampleDocument",
@@ -109,6 +124,7 @@ __all__ = [
     "SessionDocument",
     "SettingDocument",
     "SettingsDocument",
+    "StandingCountsDocument",
     "StepsDocument",
     "TargetsDocument",
     "TaskDetailDocument",

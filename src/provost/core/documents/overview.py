@@ -4,6 +4,7 @@ from datetime import date, datetime
 from uuid import UUID
 
 from provost.core.documents.base import Document
+from provost.core.documents.found import StandingCountsDocument
 from provost.core.documents.runs import RunDocument
 
 
@@ -78,6 +79,7 @@ class OverviewDocument(Document):
 
     `days` are the last 30.  `failures` are of the records of the last 7 days, and `stopped` of runs that did
     not begin or could not go on.  `wanting` are assets without a privileged account: no push can work there.
+    `found` counts what discoveries have found.
     """
 
     steps: StepsDocument
@@ -91,3 +93,4 @@ class OverviewDocument(Document):
     due: list[DueDocument]
     wanting: WantingDocument
     ages: list[AgeDocument]
+    found: StandingCountsDocument

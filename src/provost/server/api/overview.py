@@ -4,8 +4,10 @@ from datetime import timedelta
 from django.utils import timezone
 
 from provost.core import documents as told
+from provost.core.requests import FoundQuery
 from provost.core.rights import Principal
 from provost.server.api.describe_runs import describe_runs
+from provost.server.api.found import count_found
 from provost.server.services import overview, reasons, runs
 from provost.server.services.overview import AGES
 
@@ -53,6 +55,7 @@ def show_overview(by: Principal) -> told.OverviewDocument:
                 AGES, [*AGES[1:], None], overview.count_ages(by=by, now=now), strict=True
             )
         ],
+        found=count_found(by, FoundQuery()),
     )
 
 

@@ -27,7 +27,7 @@ def list_runs(by: Principal, query: RunQuery) -> PageDocument[RunDocument]:
     """List runs, the newest first."""
     if query.task is not None:
         tasks.find_task(by=by, name=query.task)
-    filters = runs.RunFilter(query.state, query.action, query.task, query.dry_run, query.asset)
+    filters = runs.RunFilter(query.state, query.action, query.task, query.dry_run, query.asset, query.cause)
     found = runs.list_runs(by=by, filters=filters, page=read_page(query))
     return make_page(found, lambda rows: describe_runs(by, rows))
 

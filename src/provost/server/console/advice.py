@@ -343,6 +343,10 @@ ADVICE: Final[dict[str, Advice]] = {
         _("The task's run before was not over when it was due again, so this one was left out."),
         _("Look at that run. If it happens often, give the task a longer interval."),
     ),
+    "too_many_found": Advice(
+        _("An onboarding rule fits too many unknown accounts on an asset: it took none of them."),
+        _("Look on the page Discovered where they come from. Adopt them there, or make a rule for fewer."),
+    ),
     "asset_not_found": Advice(
         _("An asset that the task names is not there any more."),
         _("Edit the task and take it out, or add the asset again. Then run the task."),

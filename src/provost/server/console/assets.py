@@ -15,7 +15,7 @@ from provost.core.model import Capability
 from provost.core.requests import AccountQuery, AssetQuery, PushBody, RunQuery
 from provost.core.specs import DiscoverSpec, VerifySpec
 from provost.server.api import accounts, assets, kinds, nodes, runs
-from provost.server.console import asset_test
+from provost.server.console import asset_test, found
 from provost.server.console.actions import begin
 from provost.server.console.filters import read_query
 from provost.server.console.forms import read_version
@@ -58,6 +58,7 @@ def show_asset(request: Visit, name: str) -> HttpResponse:
         "trusted": [one for one in asset.host_keys if one.state == "trusted"],
         "accounts": accounts.list_accounts(request.visitor, AccountQuery(asset=name, limit=_ACCOUNTS_SHOWN)),
         "runs": runs.list_runs(request.visitor, RunQuery(asset=name, limit=_RUNS_SHOWN)),
+        "found": found.count_on(request.visitor, name),
         "can_discover": kind is not None and Capability.DISCOVER in kind.capabilities,
         "test": asset_test.read_test(request.visitor, asset, run) if run else None,
     }

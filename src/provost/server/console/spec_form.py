@@ -191,11 +191,18 @@ def describe_form(visitor: Principal, form: Form[Any]) -> dict[str, Any]:
 def describe_secret_fields(form: Form[Any]) -> dict[str, Any]:
     """Return what the part of a form needs that says what a new secret is."""
     return {
-        "secret_types": [(SecretType.PASSWORD, _("Password")), (SecretType.SSH_KEY, _("SSH key"))],
         "strategies": [
             (Strategy.RANDOM, _("Random: Provost makes a different one for every account")),
             (Strategy.SPECIFIED, _("Specified: one of your own, the same for all")),
         ],
+        **describe_rules(form),
+    }
+
+
+def describe_rules(form: Form[Any]) -> dict[str, Any]:
+    """Return what a form needs that says how secrets are made."""
+    return {
+        "secret_types": [(SecretType.PASSWORD, _("Password")), (SecretType.SSH_KEY, _("SSH key"))],
         "algorithms": [(one, str(one)) for one in KeyAlgorithm],
         "shortest": SHORTEST,
         "longest": LONGEST,

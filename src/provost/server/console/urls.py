@@ -14,6 +14,7 @@ from provost.server.console import (
     audit,
     channels,
     configuration,
+    found,
     home,
     imports,
     language,
@@ -22,6 +23,7 @@ from provost.server.console import (
     previews,
     push,
     reveal,
+    rules,
     runs,
     schedules,
     sessions,
@@ -49,6 +51,8 @@ urlpatterns: list[URLPattern] = [
         actions,  # before the accounts, as above
         pairs,  # the same
         accounts,
+        found,
+        rules,
         push,
         targets,
         previews,

@@ -53,16 +53,17 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("username", models.CharField(max_length=255)),
+                ("ignored", models.BooleanField(default=False)),
+                ("can_log_in", models.BooleanField(null=True)),
+                ("powerful", models.BooleanField(null=True)),
+                ("first_seen", models.DateTimeField()),
+                ("last_seen", models.DateTimeField()),
+                ("changed_at", models.DateTimeField(blank=True, null=True)),
+                ("vanished_at", models.DateTimeField(blank=True, null=True)),
+                ("rule", models.CharField(blank=True, max_length=255)),
                 ("facts", models.JSONField()),
                 ("accepted", models.JSONField()),
                 ("changes", models.JSONField(default=list)),
-                ("changed_at", models.DateTimeField(blank=True, null=True)),
-                ("can_log_in", models.BooleanField(null=True)),
-                ("powerful", models.BooleanField(null=True)),
-                ("ignored", models.BooleanField(default=False)),
-                ("first_seen", models.DateTimeField()),
-                ("last_seen", models.DateTimeField()),
-                ("vanished_at", models.DateTimeField(blank=True, null=True)),
             ],
         ),
         migrations.CreateModel(
@@ -160,6 +161,17 @@ class Migration(migrations.Migration):
             field=models.DateTimeField(blank=True, null=True),
         ),
         migrations.AddField(
+            model_name="run",
+            name="cause",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="effects",
+                to="server.run",
+            ),
+        ),
+        migrations.AddField(
             model_name="secretversion",
             name="checked_at",
             field=models.DateTimeField(blank=True, null=True),
@@ -248,6 +260,22 @@ class Migration(migrations.Migration):
             name="account",
             field=models.ForeignKey(
                 on_delete=django.db.models.deletion.CASCADE, related_name="rejections", to="server.account"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="foundaccount",
+            index=models.Index(
+                fields=[
+                    "asset",
+                    "username",
+                    "ignored",
+                    "vanished_at",
+                    "changed_at",
+                    "first_seen",
+                    "can_log_in",
+                    "powerful",
+                ],
+                name="found_standing",
             ),
         ),
         migrations.AddConstraint(

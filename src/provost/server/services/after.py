@@ -17,12 +17,17 @@ from provost.server.services import discoveries, lifetimes, notices, pairs, secr
 
 _DONE: Final = frozenset({Status.SUCCEEDED, Status.UNVERIFIED})
 
+_TOUCHING: Final = frozenset({Action.PUSH, Action.ROTATE, Action.RECONCILE, Action.DISABLE})
+
 _Accounts = Mapping[tuple[int, str], UUID]
 
 
 def follow(*, run: Run, outcomes: Collection[Outcome], accounts: _Accounts) -> None:
     """Write down what outcomes tell of accounts: given by asset id and username, those that have a row."""
     _note_checks(run, outcomes, accounts)
+    if run.action in _TOUCHING:
+        touched = [(one.asset_id, one.username) for one in outcomes if one.status in _DONE]
+        discoveries.note_touched(places=touched)
     _FOLLOWING.get(Action(run.action), _ignore)(run, outcomes, accounts)
 
 
@@ -85,6 +90,13 @@ def _follow_push(run: Run, outcomes: Collection[Outcome], accounts: _Accounts) -
     ]
     Account.objects.filter(id__in=made).update(created_by_provost=True)
     lifetimes.note_enabled(account_ids=made, for_good=False)
+    discoveries.note_made_or_removed(
+        places=[
+            (one.asset_id, one.username)
+            for one in outcomes
+            if one.status in _DONE and one.decision in {Decision.CREATE, Decision.RESTORE}
+        ]
+    )
     spec = SPECS.validate_python(run.spec)
     if isinstance(spec, PushSpec) and spec.lifetime is not None:
         lifetimes.begin(
@@ -107,7 +119,7 @@ def _list_own(outcomes: Iterable[Outcome], accounts: _Accounts) -> list[UUID]:
 
 
 def _follow_discovery(_run: Run, outcomes: Collection[Outcome], _accounts: _Accounts) -> None:
-    for one in outcomes:
+    for one in sorted(outcomes, key=lambda one: one.asset_id):
         if one.status is Status.SUCCEEDED:
             discoveries.record_found(asset_id=one.asset_id, found=one.found)
 
@@ -121,13 +133,12 @@ def _follow_enabling(_run: Run, outcomes: Collection[Outcome], accounts: _Accoun
 
 
 def _follow_removal(_run: Run, outcomes: Collection[Outcome], accounts: _Accounts) -> None:
-    now = timezone.now()
     gone = _list_fine(outcomes, accounts)
     secrets.retire_all(account_ids=gone)
     lifetimes.end(account_ids=gone)
     Account.objects.filter(id__in=gone).update(listed_at=None)
-    discoveries.note_removed(
-        places=[(one.asset_id, one.username) for one in outcomes if one.status in FINE], now=now
+    discoveries.note_made_or_removed(
+        places=[(one.asset_id, one.username) for one in outcomes if one.status in FINE]
     )
 
 

@@ -17,7 +17,7 @@ from provost.core.connector import Timeouts
 from provost.core.errors import LeaseLost, ProvostError, VaultError
 from provost.core.job import Job, Outcome
 from provost.core.keys import KeyAlgorithm
-from provost.core.model import FINE, SecretType, Status
+from provost.core.model import FINE, Action, SecretType, Status
 from provost.core.push import PushSpec
 from provost.core.rights import Face, make_local
 from provost.core.secrets import Secret
@@ -32,6 +32,7 @@ from provost.server.services.expansion import read_parameters
 from provost.server.services.guard import note_refusals
 from provost.server.services.leases import Lease, fence, renew, take
 from provost.server.services.locks import LEASE, acquire_locks, release_locks
+from provost.server.services.onboarding import apply_rules
 from provost.server.services.pairs import leave_out, skip_active
 from provost.server.services.recording import (
     leave_open,
@@ -155,6 +156,7 @@ def _start_engine(
 
 
 def _finish(lease: Lease, *, begun: Collection[int], control: Control, why: tuple[str, str]) -> None:
+    _apply_rules(lease, control)
     with fence(lease=lease) as run:
         if control.handing_over:
             leave_unbegun(run=run, begun=begun)
@@ -178,6 +180,19 @@ def _finish(lease: Lease, *, begun: Collection[int], control: Control, why: tupl
             tell_end(run=run)
     if handed_over and run.cancel_requested:
         request_cancel(by=make_local("provost", face=Face.SERVER), run=run)
+
+
+def _apply_rules(lease: Lease, control: Control) -> None:
+    """Let rules take what a discovery has found, before it counts as over: who waits for it finds it done."""
+    run = Run.objects.get(id=lease.run_id)
+    if run.action != Action.DISCOVER or run.dry_run:
+        return
+    if control.handing_over and run.records.filter(status=None).exists():
+        return
+    try:
+        apply_rules(run=run)
+    except (DatabaseError, InterfaceError, ProvostError) as error:  # the run has to end all the same
+        logger.error("Run %s: its finds wait for the next discovery.", run.id, exc_info=error)  # noqa: TRY400
 
 
 _Recorded = HostKeySeen | RefusalSeen | SecretProven | Settled
@@ -277,7 +292,7 @@ class _Work:
     def _stage(self, asset_ids: Sequence[int]) -> tuple[list[Job], list[int]]:
         """Lock the assets and stage for them; return the jobs, and the assets that another run works on."""
         with fence(lease=self._lease) as run:
-            locked = set(asset_ids) if run.dry_run else acquire_locks(run_id=run.id, asset_ids=asset_ids)
+            locked = acquire_locks(run_id=run.id, asset_ids=asset_ids)
         usernames: dict[int, list[tuple[str, SecretType | None]]] = {}
         for record in Record.objects.filter(run_id=self._run_id, status=None, asset_id__in=locked):
             if record.asset_id is not None:

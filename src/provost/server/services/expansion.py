@@ -93,6 +93,18 @@ def check_later(*, by: Principal, spec: Spec, specified: Secret | None) -> None:
         read_parameters(spec, kinds)
 
 
+def check_settings(*, spec: PushSpec, kinds: Sequence[str]) -> None:
+    """Check what can be checked of a push whose assets and accounts come later, for assets of these kinds.
+
+    Raises:
+        NotFound: there is no such kind.
+        Refused: a rule or a parameter cannot be used, or a kind takes no such secret.
+    """
+    _check(spec.model_copy(update={"usernames": ("a",)}), None, kinds)
+    if kinds:
+        read_parameters(spec, kinds)
+
+
 _NEEDED: Final = {
     Action.DISCOVER: Capability.DISCOVER,
     Action.DISABLE: Capability.DISABLE,

@@ -168,7 +168,8 @@ p_enable() { # ACTOR: as it was before p_disable, as far as that is known
     fi
     before=$(p_look_up shadow "$user" 2>/dev/null)
     expires=
-    shell=/bin/sh
+    shell=${entry##*:}
+    case $shell in */nologin | */false) shell=/bin/sh ;; esac
     if [ -e "$disabled/$user" ]; then
         { IFS= read -r expires && IFS= read -r shell; } <"$disabled/$user"
     fi
