@@ -1,6 +1,6 @@
 """Assets: the list beside the tree of nodes, and the page of each."""
 
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from django.contrib import messages
 from django.http import HttpResponse
@@ -11,9 +11,8 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from provost.core.errors import Conflict
-from provost.core.model import Capability
 from provost.core.requests import AccountQuery, AssetQuery, PushBody, RunQuery
-from provost.core.specs import DiscoverSpec, VerifySpec
+from provost.core.specs import VerifySpec
 from provost.server.api import accounts, assets, kinds, nodes, runs
 from provost.server.console import asset_test, found
 from provost.server.console.actions import begin
@@ -51,7 +50,6 @@ def show_asset(request: Visit, name: str) -> HttpResponse:
     """Show an asset: its facts, accounts, host keys and last runs."""
     asset = assets.show_asset(request.visitor, name)
     run = request.GET.get("test")
-    kind = next((one for one in kinds.list_kinds(request.visitor) if one.kind == asset.kind), None)
     facts = {
         "asset": asset,
         "usable": [one for one in asset.privileged if one.usable],
@@ -59,17 +57,15 @@ def show_asset(request: Visit, name: str) -> HttpResponse:
         "accounts": accounts.list_accounts(request.visitor, AccountQuery(asset=name, limit=_ACCOUNTS_SHOWN)),
         "runs": runs.list_runs(request.visitor, RunQuery(asset=name, limit=_RUNS_SHOWN)),
         "found": found.count_on(request.visitor, name),
-        "can_discover": kind is not None and Capability.DISCOVER in kind.capabilities,
         "test": asset_test.read_test(request.visitor, asset, run) if run else None,
     }
     return render(request, "console/asset.html", facts)
 
 
 @require_POST
-def act_on_asset(request: Visit, name: str, action: Literal["verify", "discover"]) -> HttpResponse:
-    """Verify every account of an asset, or look at which there are."""
-    spec = VerifySpec if action == "verify" else DiscoverSpec
-    body = PushBody(spec=spec.model_validate({"action": action, "assets": (name,)}))
+def verify_asset(request: Visit, name: str) -> HttpResponse:
+    """Verify every account of an asset."""
+    body = PushBody(spec=VerifySpec(action="verify", assets=(name,)))
     return begin(request, body, reverse("console:asset", args=[name]))
 
 
@@ -102,7 +98,6 @@ urlpatterns: Final[list[URLPattern]] = [
     path("assets", list_assets, name="assets"),
     path("assets/<str:name>", show_asset, name="asset"),
     path("assets/<str:name>/remove", remove_asset, name="asset_remove"),
-    path("assets/<str:name>/verify", act_on_asset, {"action": "verify"}, name="asset_verify"),
-    path("assets/<str:name>/discover", act_on_asset, {"action": "discover"}, name="asset_discover"),
+    path("assets/<str:name>/verify", verify_asset, name="asset_verify"),
     path("assets/<str:name>/trust", trust_asset, name="asset_trust"),
 ]

@@ -154,6 +154,7 @@ def span(seconds: int) -> str:
     return write_duration(seconds)
 
 
+@register.filter
 def fact(name: str) -> Any:
     """Return the word for a fact that a discovery tells of an account."""
     return _FACTS.get(name, make_inert(name))
