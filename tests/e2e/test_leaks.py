@@ -28,6 +28,14 @@ ADMIN, SPECIFIED, PASSPHRASE, WRONG = (
 )
 KEY = generate_key("ed25519")
 
+LATER = {
+    "rotate": ("rotate", "--account", "random"),
+    "rotate a key": ("rotate", "--account", "key", "--secret-type", "ssh_key"),
+    "rotate who acts": ("rotate", "--account", "admin"),
+    "reconcile": ("reconcile", "--account", "random"),
+}
+"""What is done afterwards to the accounts that were made."""
+
 DEBUG = """
 import logging, sys
 logging.basicConfig(level=logging.DEBUG, filename=sys.argv.pop(1))
@@ -183,7 +191,7 @@ def prepare_hosts(lab: Lab, vault: Vault) -> dict[str, Host]:
 def watched(
     lab: Lab, make_vault: Callable[[], Vault], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Watched]:
-    """Every kind of push, watched at debug level from both ends."""
+    """Every kind of push, then rotations and a reconciliation, watched at debug level from both ends."""
     vault, folder = make_vault(), tmp_path_factory.mktemp("leaks")
     hosts = prepare_hosts(lab, vault)
     temporary, log, script = folder / "tmp", folder / "debug.log", folder / "debug.py"
@@ -223,11 +231,19 @@ def watched(
         records[username] = read_records(done.stdout)
         shown = loud.run("run", "show", json.loads(done.stdout)["run"]["id"])
         texts[f"table of {username}"] = f"{shown.stdout}{shown.stderr}".encode()
+    earlier = {f"earlier {name}": secret for name, secret in list_secrets(vault, hosts).items()}
+    for name, words in LATER.items():
+        if name == "reconcile":
+            for place in ("sudo", "su", "root"):
+                hosts[place].run("chpasswd", stdin="random:changed behind it\n")
+        done = loud.run(*words, *(word for node in fine for word in ("--node", node)), "--json")
+        texts[f"output of {name}"] = f"{done.stdout}{done.stderr}".encode()
+        assert {one["status"] for one in read_records(done.stdout).values()} == {"succeeded"}, done.stdout
     words = list_push_words("none", to=fine, secret_type="ssh_key", options=pushes["keyfile"][2])
     refused = loud.run(*words, stdin=WRONG, status=2)
     texts["output of a wrong passphrase"] = f"{refused.stdout}{refused.stderr}".encode()
     watch.end()
-    secrets = list_secrets(vault, hosts)
+    secrets = earlier | list_secrets(vault, hosts)
     texts["log"] = log.read_bytes()
     texts |= {str(path): path.read_bytes() for path in vault.home.rglob("*") if path.is_file()}
     texts |= {f"sshd of {name}": host.log.read_bytes() for name, host in hosts.items()}
@@ -242,8 +258,8 @@ def list_secrets(vault: Vault, hosts: Mapping[str, Host]) -> dict[str, str]:
     secrets |= {f"root of {name}": host.root_password for name, host in hosts.items()}
     secrets["private key"] = pick_line(KEY.private)
     for (asset, username), password in vault.read_passwords().items():
-        if username == "random":
-            secrets[f"random of {asset}"] = password.text
+        if username in {"random", "admin"}:
+            secrets[f"{username} of {asset}"] = password.text
     for asset, username in vault.list_accounts():
         if username == "key":
             key = vault.reveal("key", asset, "ssh_key")
@@ -267,7 +283,11 @@ def test_what_was_pushed(watched: Watched) -> None:
         "wrong-password": ["privileged_login_refused"] * 2,
         "wrong-sudo": ["become_refused"] * 2,
     }
-    assert len(watched.secrets) == 4 + 1 + 6 + 1 + 3 + 3
+    several = 4 + 1 + 6 + 1
+    assert len(watched.secrets) == 2 * (several + 3 + 3 + 3)
+    assert len(set(watched.secrets.values())) == several + 2 * (3 + 3) + 2, (
+        "those of the three that were rotated"
+    )
 
 
 def test_processes(watched: Watched) -> None:
@@ -275,7 +295,7 @@ def test_processes(watched: Watched) -> None:
     programs = [text.split(b"\0")[0] for text in watched.processes]
     for program in (b"chpasswd", b"useradd", b"/bin/sh", b"sudo", b"su"):
         assert any(name.endswith(program) for name in programs), f"{program} was never seen"
-    assert any(b"\0push\0" in text for text in watched.processes)
+    assert all(any(verb in text for text in watched.processes) for verb in (b"\0push\0", b"\0rotate\0"))
     assert any(b"PROVOST_HOME=" in text for text in watched.processes)
     assert [text for text in watched.processes if watched.find(text)] == []
 

@@ -1,7 +1,7 @@
 """From outcomes to records, secrets and the list, in bulk and in one transaction."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 from uuid import UUID
@@ -14,7 +14,7 @@ from provost.core.job import Outcome
 from provost.core.model import Action, SecretType, Status
 from provost.server.models import Account, Record, Run
 from provost.server.services import after, secrets
-from provost.server.services.chunks import split
+from provost.server.services.chunks import CHUNK, split
 from provost.server.services.leases import Lease, fence
 from provost.server.services.metrics import RECORDS_SETTLED
 
@@ -43,13 +43,27 @@ def record_outcomes(*, lease: Lease, outcomes: Sequence[Outcome]) -> None:
     Raises:
         LeaseLost: the run is another's now.
     """
-    for chunk in split(outcomes):
+    for chunk in _divide(outcomes):
         with fence(lease=lease) as run:
             told = {(one.asset_id, one.username, one.secret_type): one for one in chunk}
             accounts = {} if run.dry_run else _settle_accounts(run, told)
             _fill_records(run, told, accounts)
             if not run.dry_run:
                 after.conclude(run=run, outcomes=told.values(), accounts=accounts)
+
+
+def _divide(outcomes: Sequence[Outcome]) -> Iterator[list[Outcome]]:
+    """Yield what one transaction takes: of all that discoveries bring, it would outlive the lease."""
+    chunk: list[Outcome] = []
+    rows = 0
+    for outcome in outcomes:
+        chunk.append(outcome)
+        rows += 1 + len(outcome.found)
+        if rows >= CHUNK:
+            yield chunk
+            chunk, rows = [], 0
+    if chunk:
+        yield chunk
 
 
 def _settle_accounts(run: Run, told: _Told) -> dict[_Place, UUID]:
