@@ -232,10 +232,10 @@ def test_unknown_account_is_not_found_and_lists_the_closest() -> None:
 
 def check(username: str, verdict: str) -> None:
     from provost.core.model import Verdict
-    from provost.server.services import accounts, secrets
+    from provost.server.services import accounts, sync
 
     account = accounts.find_account(by=BY, username=username, asset="web1")
-    secrets.note_checks(checks=[secrets.Check(account.id, SecretType.PASSWORD, Verdict(verdict), "why", "so")])
+    sync.note_checks(checks=[sync.Check(account.id, SecretType.PASSWORD, Verdict(verdict), "why", "so")])
 
 
 def test_accounts_are_found_by_what_their_last_check_told() -> None:

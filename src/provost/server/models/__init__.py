@@ -1,7 +1,7 @@
 """The tables.
 
-The secret models are registered here and not re-exported: of the services only `secrets`, `held`, `keyring` and
-`rotation` may import them, which import-linter checks.
+The secret models are registered here and not re-exported: of the services only `secrets`, `held`, `keyring`,
+`rotation` and `sync` may import them, which import-linter checks.
 """
 
 from provost.server.models import secrets as _secrets  # noqa: F401  # Django learns of models by import

@@ -13,7 +13,7 @@ from provost.core.push import PushSpec
 from provost.core.rights import Face, make_local
 from provost.core.specs import SPECS
 from provost.server.models import Account, Run
-from provost.server.services import discoveries, lifetimes, notices, pairs, secrets
+from provost.server.services import discoveries, lifetimes, notices, pairs, secrets, sync
 
 _DONE: Final = frozenset({Status.SUCCEEDED, Status.UNVERIFIED})
 
@@ -47,15 +47,15 @@ def conclude(*, run: Run, outcomes: Iterable[Outcome], accounts: _Accounts) -> N
 
 def _note_checks(run: Run, outcomes: Iterable[Outcome], accounts: _Accounts) -> None:
     checks = [
-        secrets.Check(accounts[place], one.secret_type, one.verdict, one.reason, one.message)
+        sync.Check(accounts[place], one.secret_type, one.verdict, one.reason, one.message)
         for one in outcomes
         if one.secret_type and one.verdict and (place := (one.asset_id, one.username)) in accounts
     ]
-    if checks and (fallen := secrets.note_checks(checks=checks)):
+    if checks and (fallen := sync.note_checks(checks=checks)):
         _tell_out_of_sync(run, fallen)
 
 
-def _tell_out_of_sync(run: Run, fallen: Iterable[secrets.Check]) -> None:
+def _tell_out_of_sync(run: Run, fallen: Iterable[sync.Check]) -> None:
     checks = {check.account_id: check for check in fallen}
     accounts = Account.objects.filter(id__in=checks).select_related("asset").order_by("asset__name", "username")
     now = timezone.now()

@@ -14,7 +14,7 @@ from provost.core.model import Sync
 from provost.core.rights import Reach
 from provost.server.models import Account, Record, Run, Task
 from provost.server.models.runs import RunState
-from provost.server.services import secrets, vitals
+from provost.server.services import sync, vitals
 from provost.server.services.metrics import REGISTRY
 
 logger = logging.getLogger(__name__)
@@ -73,9 +73,9 @@ class _Gauges(Collector):
         checks = GaugeMetricFamily(
             "provost_accounts_by_sync", "Accounts by what the last check of a secret told.", labels=["sync"]
         )
-        counts = secrets.count_sync(reach=Reach(everywhere=True))
-        for sync in (*Sync, "never"):
-            checks.add_metric([sync], counts[sync])
+        counts = sync.count_sync(reach=Reach(everywhere=True))
+        for told in (*Sync, "never"):
+            checks.add_metric([told], counts[told])
         yield checks
 
 

@@ -11,7 +11,7 @@ from django.db.models.functions import Cast, Substr
 from provost.core.model import Action
 from provost.core.rights import Principal, Right
 from provost.server.models import Account, Asset, Record, Run, Task
-from provost.server.services import runs, secrets, tasks
+from provost.server.services import runs, secrets, sync, tasks
 from provost.server.services.assets import lacks_privileged
 from provost.server.services.reach import limit_many
 from provost.server.services.runs import ALIVE
@@ -96,7 +96,7 @@ def count_saved(*, by: Principal) -> tuple[int, int]:
 
 def count_sync(*, by: Principal) -> Counter[str]:
     """Count the accounts that somebody sees by what the last check of a secret told; see `secrets`."""
-    return secrets.count_sync(reach=by.require(Right.VIEW, what="see accounts"))
+    return sync.count_sync(reach=by.require(Right.VIEW, what="see accounts"))
 
 
 def count_ages(*, by: Principal, now: datetime) -> list[int]:
