@@ -1,4 +1,4 @@
-"""Every secret of an account. Beside held, keyring, rotation and sync, no module sees their tables or the cipher.
+"""Every secret of an account. Beside held, keyring, rotation and sync, no module sees their tables or cipher.
 
 Functions take any number of accounts and work in chunks, each with a fixed number of queries.
 """
