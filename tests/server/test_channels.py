@@ -132,13 +132,13 @@ def test_a_failed_run_is_told_signed_and_again_after_a_failure(receiver, hosts):
 
 def test_nothing_is_told_of_what_went_well_or_was_a_trial(hosts):
     """A run that succeeds, and a dry run that does not, are no news."""
-    from provost.server.services.runs import create_push
+    from provost.server.services.runs import create_run
 
     add()
     add_assets("db1")
     push(describe("alice"))
     hosts["db1"].script = refuse
-    dry = create_push(by=BY, spec=describe("bob"), specified=None, dry_run=True)
+    dry = create_run(by=BY, spec=describe("bob"), specified=None, dry_run=True)
     records = work_off(dry)
     assert {one.status for one in records.values()} == {"failed"}
     assert list_deliveries() == []

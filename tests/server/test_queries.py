@@ -34,7 +34,7 @@ QUESTIONS = {
     ("nodes", "list_nodes", None): (2, 2),
     ("users", "list_users", None): (3, 1),
     ("audit", "list_entries", AuditQuery()): (1, None),
-    ("overview", "show_overview", None): (16, 20),
+    ("overview", "show_overview", None): (17, 21),
 }
 
 

@@ -17,7 +17,8 @@ CASES: list[dict[str, Any]] = yaml.safe_load(
 def test_case(case: dict[str, Any]) -> None:
     """One case: what counts as changed."""
     before, after = (Facts.model_validate({"username": "app", **case[name]}) for name in ("before", "after"))
-    assert list_changes(before, after, own=case.get("own", ())) == case["changed"]
+    changes = list_changes(before, after, own=case.get("own", ()))
+    assert [change.field for change in changes] == case["changed"]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])

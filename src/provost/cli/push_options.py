@@ -144,7 +144,9 @@ def take_adoption_options(command: Callable[..., None]) -> Callable[..., None]:
     return _take(command, [_make_optional(field) for field in _FIELDS if field.name not in _ELSEWHERE])
 
 
-_ELSEWHERE: Final = frozenset({"accounts", "assets", "nodes", "secret_stdin", "key", "passphrase_stdin"})
+_ELSEWHERE: Final = frozenset(
+    {"accounts", "assets", "nodes", "kinds", "lifetime", "grace", "secret_stdin", "key", "passphrase_stdin"}
+)
 
 
 def take_given_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -184,7 +184,8 @@ def _finish(lease: Lease, *, begun: Collection[int], control: Control, why: tupl
 
 def _apply_rules(lease: Lease, control: Control) -> None:
     """Let rules take what a discovery has found, before it counts as over: who waits for it finds it done."""
-    run = Run.objects.get(id=lease.run_id)
+    with fence(lease=lease) as held_run:
+        run = held_run
     if run.action != Action.DISCOVER or run.dry_run:
         return
     if control.handing_over and run.records.filter(status=None).exists():
