@@ -10,29 +10,23 @@ from typing import Final, ParamSpec, TypeVar
 from django.db import DatabaseError, InterfaceError, InternalError, OperationalError
 from django.db.models import Q
 from django.utils import timezone
-from pydantic import BaseModel
 
-from provost import connectors, engine
-from provost.core.connector import Timeouts
 from provost.core.errors import LeaseLost, ProvostError, VaultError
 from provost.core.job import Job, Outcome
-from provost.core.keys import KeyAlgorithm
 from provost.core.model import FINE, Action, SecretType, Status
-from provost.core.push import PushSpec
 from provost.core.rights import Face, make_local
-from provost.core.secrets import Secret
-from provost.core.specs import RotateSpec, Spec
-from provost.engine import Event, HostKeySeen, Limits, RefusalSeen, SecretProven, Settled
+from provost.core.specs import RotateSpec
+from provost.engine import Event, HostKeySeen, RefusalSeen, SecretProven, Settled
 from provost.server.models import Record, Run
 from provost.server.models.runs import RunState
 from provost.server.services import context, held
 from provost.server.services.assets import pin_host_keys
 from provost.server.services.clerk import Clerk, open_clerk
-from provost.server.services.expansion import read_parameters
 from provost.server.services.guard import note_refusals
 from provost.server.services.leases import Lease, fence, renew, take
 from provost.server.services.locks import LEASE, acquire_locks, release_locks
 from provost.server.services.onboarding import apply_rules
+from provost.server.services.order import Order, read_order
 from provost.server.services.pairs import leave_out, skip_active
 from provost.server.services.recording import (
     leave_open,
@@ -42,7 +36,7 @@ from provost.server.services.recording import (
     settle_interrupted_records,
     settle_unbegun,
 )
-from provost.server.services.runs import read_spec, request_cancel, settle_interrupted, tell_end
+from provost.server.services.runs import request_cancel, tell_end
 from provost.server.services.secrets import promote
 from provost.server.services.staging import Usernames, make_trial_jobs, stage_jobs
 
@@ -52,7 +46,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _STAGED_AT_ONCE: Final = 200
-_SLOW_KEYS: Final = frozenset({KeyAlgorithm.RSA_3072, KeyAlgorithm.RSA_4096})
 _POLL: Final = 2.0
 _BATCH_SECONDS: Final = 0.5
 _WRITE_PAUSES: Final = (1, 5, 15, 30)
@@ -97,7 +90,7 @@ async def execute(*, run: Run, control: Control, observe: Observer, lease: Lease
         why = ("internal_error", "Provost met a fault of its own; its log says more.")
         finish = True
         try:
-            order = await clerk.do(_read_order, mine)
+            order = await clerk.do(read_order, lease=mine)
             if order.cancelled:
                 control.cancel.set()
             await _Work(mine, order, clerk, control, begun).run(observe)
@@ -115,44 +108,6 @@ async def execute(*, run: Run, control: Control, observe: Observer, lease: Lease
             if finish:
                 await clerk.do(_finish, mine, begun=begun, control=control, why=why)
                 await clerk.do(run.refresh_from_db)
-
-
-@dataclass(frozen=True, slots=True)
-class _Order:
-    """What a run is to do."""
-
-    spec: Spec
-    specified: Secret | None
-    parameters: dict[str, BaseModel]
-    dry_run: bool
-    attended: bool
-    cancelled: bool
-
-
-def _read_order(lease: Lease) -> _Order:
-    settle_interrupted()
-    run = Run.objects.get(id=lease.run_id)
-    spec, specified = read_spec(run=run)
-    kinds = set(run.records.exclude(asset=None).values_list("asset__kind", flat=True))
-    return _Order(
-        spec=spec,
-        specified=specified,
-        parameters=read_parameters(spec, sorted(kinds)),
-        dry_run=run.dry_run,
-        attended=run.attended,
-        cancelled=run.cancel_requested,
-    )
-
-
-def _start_engine(
-    spec: Spec, kinds: dict[str, BaseModel], jobs: AsyncGenerator[Job, None], control: Control
-) -> AsyncGenerator[Event, None]:
-    limits = Limits(
-        concurrency=spec.concurrency,
-        timeouts=Timeouts(connect=spec.connect_timeout, command=spec.command_timeout),
-    )
-    loaded = {kind: connectors.load(kind) for kind in kinds}
-    return engine.run(jobs, loaded, limits, control.cancel, control.halt)
 
 
 def _finish(lease: Lease, *, begun: Collection[int], control: Control, why: tuple[str, str]) -> None:
@@ -200,17 +155,10 @@ _Recorded = HostKeySeen | RefusalSeen | SecretProven | Settled
 """Events that are written down."""
 
 
-def _is_slow(spec: Spec) -> bool:
-    """Tell whether the secrets of a run take long to make."""
-    if not isinstance(spec, PushSpec | RotateSpec):
-        return False
-    return spec.secret_type is SecretType.SSH_KEY and spec.key_algorithm in _SLOW_KEYS
-
-
 class _Work:
     """One run on its way: a feeder that stages, the engine, a recorder, and a heartbeat."""
 
-    def __init__(self, lease: Lease, order: _Order, clerk: Clerk, control: Control, begun: set[int]) -> None:
+    def __init__(self, lease: Lease, order: Order, clerk: Clerk, control: Control, begun: set[int]) -> None:
         self._lease = lease
         self._run_id = lease.run_id
         self._order = order
@@ -223,13 +171,13 @@ class _Work:
         self._over = asyncio.Event()
         self._lost: LeaseLost | None = None
         self._renewed = asyncio.get_running_loop().time()
-        self._staged_at_once = _STAGED_AT_ONCE // 10 if _is_slow(self._spec) else _STAGED_AT_ONCE
+        self._staged_at_once = _STAGED_AT_ONCE // 10 if self._order.is_slow() else _STAGED_AT_ONCE
 
     async def run(self, observe: Observer) -> None:
         recorder = asyncio.create_task(self._record())
         hearts = [asyncio.create_task(self._beat()), asyncio.create_task(self._watch())]
         try:
-            events = _start_engine(self._spec, self._order.parameters, self._feed(), self._control)
+            events = self._order.start(self._feed(), self._control.cancel, self._control.halt)
             async with aclosing(events):
                 async for event in events:
                     if isinstance(event, _Recorded):
