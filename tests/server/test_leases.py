@@ -115,6 +115,7 @@ def look():
 def make_uses(lease):
     """Return by name everything that a run's holder writes."""
     from provost.server.services import execution, leases, recording
+    from provost.server.services.order import read_order
 
     asset_id = find_account("db1", "root").asset_id
     (job,) = stage(lease)
@@ -124,7 +125,7 @@ def make_uses(lease):
         "discard": Outcome(asset_id, "alice", Status.FAILED, SecretType.PASSWORD),
         "leave": Outcome(asset_id, "alice", Status.CANCELLED, SecretType.PASSWORD),
     }
-    order = execution._read_order(lease)
+    order = read_order(lease=lease)
 
     async def make_work():
         return execution._Work(lease, order, None, execution.Control(), set())

@@ -26,7 +26,7 @@ _SLOW_KEYS: Final = frozenset({KeyAlgorithm.RSA_3072, KeyAlgorithm.RSA_4096})
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What was asked for, with the secret specified for it and the parameters of each kind of asset it means."""
+    """What was asked for, with its specified secret, and the parameters of each kind of asset that it means."""
 
     spec: Spec
     specified: Secret | None
