@@ -11,6 +11,9 @@ TEST_PACKAGES := $(LAB_PACKAGES) chromium gettext postgresql shellcheck fish tcs
 # Tests wait for hosts and processes more than they work.
 SIDE_BY_SIDE := --numprocesses 3 --dist loadfile
 
+# Without compiled files each of the many processes that tests start would compile Provost anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check bench crash docs pictures messages lock
 

@@ -1,7 +1,8 @@
 """How long the API's lists and the console's pages take with 100,000 accounts on 20,000 assets in 500 nodes.
 
 It brings them in through `POST /import`, then asks each question as an administrator of everything and as an
-operator of one node in ten, and prints the median and the slowest answer in milliseconds, over HTTP.
+operator of one node in ten, and prints the median and the slowest answer in milliseconds, over HTTP.  Then the
+same with 20,000 and with 100,000 accounts that discoveries have found.
 usage: lists.py [postgresql URL of an empty database]
 """
 
@@ -80,6 +81,27 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "import": ("import", {}),
 }
 
+FOUND: dict[str, tuple[str, dict[str, Any]]] = {
+    "found, first page": ("found", {}),
+    "found, counts": ("found/counts", {}),
+    "found, unknown": ("found", {"standing": "unknown"}),
+    "found, changed": ("found", {"standing": "changed"}),
+    "found, vanished": ("found", {"standing": "vanished"}),
+    "found, powerful, unknown": ("found", {"standing": "unknown", "powerful": True}),
+    "found, of a node": ("found", {"node": "/region3"}),
+    "found, counts of a node": ("found/counts", {"node": "/region3"}),
+    "found, search, none": ("found", {"search": "nothing like it"}),
+}
+
+FOUND_PAGES: dict[str, tuple[str, dict[str, Any]]] = {
+    "discovered": ("found", {}),
+    "discovered, unknown": ("found", {"standing": "unknown"}),
+    "discovered, can log in": ("found", {"can_log_in": "true"}),
+    "discovered, search": ("found", {"search": "found42"}),
+    "a discovered account": ("found/found2@host00003", {}),
+    "an asset with 100 of them": ("assets/host00003", {}),
+}
+
 
 @contextmanager
 def serve(home: Path, url: str | None) -> Iterator[tuple[str, str]]:
@@ -125,6 +147,18 @@ def bring_in(client: httpx.Client) -> None:
             for count in range(ACCOUNTS)
         ]
         client.post("import", json={"assets": assets, "accounts": accounts}).raise_for_status()
+
+
+def make_found(home: Path, url: str | None, assets: int) -> None:
+    """Let 100 accounts be found on each of so many more assets."""
+    environment = {
+        **os.environ,
+        "PROVOST_HOME": str(home),
+        "DJANGO_SETTINGS_MODULE": "provost.config.settings",
+        **({"PROVOST_DATABASE_URL": url} if url else {}),
+    }
+    script = Path(__file__).with_name("found_rows.py")
+    subprocess.run([sys.executable, script, str(assets)], env=environment, check=True)
 
 
 def make_runs(client: httpx.Client) -> str:
@@ -187,10 +221,11 @@ def measure(
 
 
 def main() -> None:
-    """Measure, and print two tables."""
+    """Measure, and print tables."""
     with tempfile.TemporaryDirectory(prefix="provost-lists-") as folder:
         home = Path(folder) / "home"
-        with serve(home, sys.argv[1] if len(sys.argv) > 1 else None) as (url, setup_token):
+        database = sys.argv[1] if len(sys.argv) > 1 else None
+        with serve(home, database) as (url, setup_token):
             base = f"{url}/api/v1/"
             body = {"setup_token": setup_token, "username": "ada", "password": PASSWORD}
             token = httpx.post(f"{base}setup", json=body, timeout=60).raise_for_status().json()["token"]
@@ -208,8 +243,13 @@ def main() -> None:
                 headers={"Authorization": f"Bearer {client.post('tokens', json=body).json()['token']}"},
                 timeout=600,
             )
+            pages = sign_in(url, "ada"), sign_in(url, "ben")
             measure("API, milliseconds", QUESTIONS, LIMIT, run, client, limited)
-            measure("pages, milliseconds", PAGES, PAGE_LIMIT, run, sign_in(url, "ada"), sign_in(url, "ben"))
+            measure("pages, milliseconds", PAGES, PAGE_LIMIT, run, *pages)
+            for more, all_told in ((200, 20_000), (800, 100_000)):
+                make_found(home, database, more)
+                measure(f"API, {all_told} found", FOUND, LIMIT, run, client, limited)
+                measure(f"pages, {all_told} found", FOUND_PAGES, PAGE_LIMIT, run, *pages)
 
 
 main()

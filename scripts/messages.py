@@ -73,7 +73,7 @@ def list_kind_texts() -> Iterator[str]:
 
     for kind in connectors.list_kinds():
         connector = load_connector(kind)
-        for model in (connector.options, connector.parameters):
+        for model in (connector.options, connector.parameters, connector.removal):
             for name, field in model.model_json_schema().get("properties", {}).items():
                 yield name.replace("_", " ").capitalize()
                 if text := field.get("description"):

@@ -10,15 +10,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from provost.core.errors import UsageError
 from provost.lab import Host, Lab, check_machine
 
 LabHosts = Callable[..., list[Host]]
+
+PROVOST: Final = Path(sys.executable).with_name("provost")
+
+PATIENCE: Final = 60.0
+"""Seconds that a server may take for anything, on a machine that does much else."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -142,10 +148,30 @@ class Server:
         """What it has written to standard error."""
         return self.log_file.read_text()
 
+    @property
+    def setup_token(self) -> str:
+        """The one-time token that it printed, as there is no user yet."""
+        return self.told.splitlines()[0].split()[-1]
+
+    def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Send it one request, with the options of `httpx.request`."""
+        return httpx.request(method, f"{self.url}{path}", timeout=PATIENCE, **options)
+
+    def set_up(self, **password: str) -> str:
+        """Make the first administrator, `ada`, and return a token of theirs."""
+        body = {"setup_token": self.setup_token, "username": "ada", **password}
+        token: str = self.ask("POST", "/api/v1/setup", json=body).raise_for_status().json()["token"]
+        return token
+
+    def connect(self, token: str) -> httpx.Client:
+        """Return a client of the API that sends a token ("": none)."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return httpx.Client(base_url=f"{self.url}/api/v1/", headers=headers, timeout=PATIENCE)
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send it a signal, and return its exit status."""
         self.process.send_signal(number)
-        return self.process.wait(60)
+        return self.process.wait(PATIENCE)
 
 
 Serve = Callable[..., Server]
@@ -160,7 +186,7 @@ def run_servers(environment: dict[str, str], folder: Path) -> Iterator[Serve]:
         log_file = folder / f"log{len(started)}"
         with log_file.open("w") as log:
             process = subprocess.Popen(
-                [Path(sys.executable).with_name("provost"), "serve", "--port", "0", *words],
+                [PROVOST, "serve", "--port", "0", *words],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,

@@ -98,16 +98,8 @@ def run_site(folder: Path, *, port: int = 0, **settings: str) -> Iterator[Site]:
     shutil.copytree(_make_home(), folder / "home")
     with run_servers(kept | {"PROVOST_HOME": str(folder / "home")} | settings, folder) as start:
         server = start("--port", str(port))
-        body = {"setup_token": find_setup_token(server), "username": "ada", "password": PASSWORD}
-        answer = httpx.post(f"{server.url}/api/v1/setup", json=body, timeout=60).raise_for_status().json()
-        headers = {"Authorization": f"Bearer {answer['token']}"}
-        with httpx.Client(base_url=f"{server.url}/api/v1/", headers=headers, timeout=60) as api:
+        with server.connect(server.set_up(password=PASSWORD)) as api:
             yield Site(server, api)
-
-
-def find_setup_token(server: Server) -> str:
-    """Return the one-time token that a server printed."""
-    return server.told.splitlines()[0].split()[-1]
 
 
 @pytest.fixture(scope="module")

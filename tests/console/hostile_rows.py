@@ -22,8 +22,10 @@ from provost.server.models import (  # noqa: E402
     Asset,
     Channel,
     Delivery,
+    FoundAccount,
     HostKey,
     Node,
+    OnboardingRule,
     Record,
     Run,
     Task,
@@ -87,6 +89,22 @@ def main() -> None:
     Token.objects.filter(name="bad").update(name=NAME)
     who = Principal(NAME, Face.API, token=NAME, source=NAME)
     audit.write(by=who, action="asset.edit", subject=f"account {NAME}@{NAME}", details={NAME: [TEXT, NAME]})
+    key = {"fingerprint": NAME, "algorithm": NAME, "comment": TEXT, "options": TEXT}
+    texts = dict.fromkeys(("home", "shell", "comment"), TEXT) | {"groups": [TEXT], "privileges": [TEXT]}
+    FoundAccount.objects.create(
+        asset=asset,
+        username=NAME,
+        facts={"username": NAME, "keys": [key], **texts},
+        accepted={"username": NAME},
+        changes=[{"field": NAME, "before": [TEXT], "after": [TEXT]}],
+        changed_at=now,
+        first_seen=now,
+        last_seen=now,
+        rule=NAME,
+    )
+    OnboardingRule.objects.create(
+        name=NAME, pattern=NAME, onboarding="list", comment=TEXT, node=asset.nodes.get()
+    )
     told = {
         "name": NAME,
         "text": TEXT,

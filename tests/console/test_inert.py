@@ -36,7 +36,15 @@ PAGES = {
     "account_new": ("/accounts/new?asset={name}", False),
     "account_show": ("/accounts/{name}@{name}", True),
     "account_edit": ("/accounts/{name}@{name}/edit", True),
+    "account_rotate": ("/accounts/{name}@{name}/rotate", True),
+    "account_disable": ("/accounts/{name}@{name}/disable", True),
+    "account_end": ("/accounts/{name}@{name}/remove-there", True),
     "account_activity": ("/accounts/{name}@{name}/activity", True),
+    "found": ("/found", True),
+    "found_account": ("/found/{name}@{name}", True),
+    "found_rules": ("/onboarding", True),
+    "found_rule_new": ("/onboarding/new?pattern={name}", True),
+    "found_rule": ("/onboarding/rules/{name}", True),
     "push": ("/push?asset={name}&node=/bad/{name}&account={name}", True),
     "push_assets": ("/push/assets?asset_search=img", True),
     "push_times": ("/push/times", False),
@@ -69,9 +77,12 @@ FILES = {"audit_export", "run_export_csv", "run_export_json"}
 MORE = (
     "/assets/gone{name}", "/assets?node=/bad/{name}", "/assets?search={name}",
     "/assets?node=/gone{name}", "/accounts?search={name}",
-    "/accounts?asset=gone{name}", "/accounts/gone{name}@{name}", "/tasks?search={name}", "/tasks/gone{name}",
+    "/accounts?asset=gone{name}", "/found?search={name}&standing=known",
+    "/found?node=/gone{name}", "/found/gone{name}@{name}", "/onboarding/rules/gone{name}",
+    "/accounts/gone{name}@{name}", "/tasks?search={name}", "/tasks/gone{name}",
     "/runs/{run}?search={name}&reason={name}", "/runs/gone{name}", "/push?asset=gone{name}",
-    "/push/assets?asset_search=gone{name}", "/users/gone{name}", "/audit?subject={name}", "/nothing/{name}",
+    "/push/assets?asset_search=gone{name}", "/push?action=rotate&node=/bad/{name}",
+    "/users/gone{name}", "/audit?subject={name}", "/nothing/{name}",
 )  # fmt: skip
 
 _ACTS = """() => [

@@ -180,7 +180,7 @@ def test_one_is_offered_what_one_may_push_to(site: Site, open_desk: OpenDesk) ->
     desk = open_desk()
     desk.sign_in("olga")
     page = desk.go("/push?asset=offer-dev")
-    expect(page.get_by_text("olga may not push to all of these assets")).to_be_visible()
+    expect(page.get_by_text("olga may not work on all of these assets")).to_be_visible()
     page = desk.go("/push")
     expect(page.locator("[data-tree] > li")).to_have_count(1)
     expect(page.locator("[data-tree]")).to_contain_text("/prod")

@@ -123,7 +123,7 @@ def test_who_may_not_is_offered_nothing_and_refused(open_desk: OpenDesk, site: S
     page = desk.sign_in("olga")
     desk.go(f"/accounts/alice@{host.name}")
     expect(page.get_by_role("heading", name="Secrets")).to_be_visible()
-    for name in ("Reveal", "Edit", "Remove", "Push"):
+    for name in ("Reveal", "Edit", "Take off the list", "Push"):
         expect(page.locator("main, header").get_by_role("button", name=name)).to_have_count(0)
     token = page.evaluate("JSON.parse(document.body.getAttribute('hx-headers'))['X-CSRFToken']")
     headers = {"X-CSRFToken": token, "Referer": desk.url}

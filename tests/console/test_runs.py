@@ -76,7 +76,7 @@ def test_a_run_is_watched_explained_mended_and_retried(
     add_asset(site, "silent", silent.getsockname()[1], secret=late)
     names = [host.name for host in hosts]
     page = desk.go(f"/runs/{push(site, *names, 'nobody', 'silent')}")
-    expect(page.get_by_role("heading", level=1)).to_have_text("alice, bob: 10 accounts")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Push alice, bob: 10 accounts")
     page.evaluate("window.isTheSame = true")
     expect_state(page, "running")
     expect(page.get_by_text("8 / 10", exact=True)).to_be_visible()
@@ -86,7 +86,7 @@ def test_a_run_is_watched_explained_mended_and_retried(
     expect_state(page, "finished")
     assert page.evaluate("window.isTheSame"), "the page was loaded anew"
     expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
-    expect(page.get_by_text("Every account ended well")).to_have_count(0)
+    expect(page.get_by_text("Everything ended well")).to_have_count(0)
     desk.look("run-failed")
     refused = page.locator("section", has_text="privileged_login_refused")
     expect(refused).to_contain_text("Replace the privileged account's secret")
@@ -101,7 +101,7 @@ def test_a_run_is_watched_explained_mended_and_retried(
     page.get_by_role("button", name="Retry 6 accounts").click()
     expect(page.get_by_text("This is the retry")).to_be_visible()
     expect_state(page, "finished")
-    expect(page.get_by_text("Every account ended well. There is nothing to do.")).to_be_visible()
+    expect(page.get_by_text("Everything ended well. There is nothing to do.")).to_be_visible()
     desk.look("run-well")
     desk.go("/runs?state=finished")
     expect(page.locator("tbody tr").first).to_contain_text("alice, bob")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 from tests.conftest import Server, run_servers
-from tests.console.conftest import PASSWORD, OpenDesk, Site, find_setup_token
+from tests.console.conftest import PASSWORD, OpenDesk, Site
 
 
 @pytest.fixture
@@ -25,11 +25,11 @@ def test_the_printed_token_makes_the_first_administrator(open_desk: OpenDesk, fr
     expect(page).to_have_url(f"{fresh.url}/setup")
     desk.look("setup")
     link = fresh.told.splitlines()[1].split()[-1]
-    assert link == f"{fresh.url}/setup#{find_setup_token(fresh)}"
+    assert link == f"{fresh.url}/setup#{fresh.setup_token}"
     page.goto("about:blank")
     page.goto(link)
     expect(page).to_have_url(f"{fresh.url}/setup")
-    expect(page.get_by_label("Setup token")).to_have_value(find_setup_token(fresh))
+    expect(page.get_by_label("Setup token")).to_have_value(fresh.setup_token)
     expect(page.get_by_label("Username")).to_be_focused()
     page.get_by_label("Setup token").fill("wrong")
     page.get_by_label("Username").fill("ada")
@@ -37,7 +37,7 @@ def test_the_printed_token_makes_the_first_administrator(open_desk: OpenDesk, fr
     page.get_by_label("Password, once more").fill(PASSWORD)
     page.get_by_role("button", name="Make the administrator").click()
     expect(page.get_by_text("This setup token is not valid")).to_be_visible()
-    page.get_by_label("Setup token").fill(find_setup_token(fresh))
+    page.get_by_label("Setup token").fill(fresh.setup_token)
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_label("Password, once more").fill(PASSWORD)
     page.get_by_role("button", name="Make the administrator").click()
@@ -45,13 +45,13 @@ def test_the_printed_token_makes_the_first_administrator(open_desk: OpenDesk, fr
     expect(page.get_by_role("heading", name="Home")).to_be_visible()
     desk.go("/audit")
     expect(page.get_by_role("row").filter(has_text="user.add")).to_contain_text("console")
-    assert find_setup_token(fresh) not in fresh.log
+    assert fresh.setup_token not in fresh.log
 
 
 def test_a_refused_password_does_not_cost_the_token(open_desk: OpenDesk, fresh: Server) -> None:
     """The link's token is in the form that comes back, whose wrong field has the focus; then it is gone."""
     desk = open_desk(fresh.url)
-    token = find_setup_token(fresh)
+    token = fresh.setup_token
     page = desk.go(f"/setup#{token}")
     page.get_by_label("Username").fill("ada")
     for password in ("too-short", PASSWORD):

@@ -72,6 +72,92 @@ def test_a_task_is_saved_with_a_schedule_and_runs_by_itself(
     expect(page.get_by_text("The task is active again.")).to_be_visible()
 
 
+def test_a_heartbeat_is_one_form_and_runs_by_itself(desk: Desk, site: Site, lab_hosts: LabHosts) -> None:
+    """It is offered, filled in, saved as it stands; the clock starts it, and then accounts are in sync."""
+    (host,) = lab_hosts(1, prefix="beat")
+    site.bring_in(host, node="/beat")
+    page = desk.go("/push?heartbeat#save")
+    expect(page.get_by_role("radio", name="Verify")).to_be_checked()
+    expect(page.get_by_label("Name", exact=True)).to_have_value("heartbeat")
+    expect(page.get_by_label("beat", exact=False).first).to_be_checked()
+    expect(page.locator("#times")).to_contain_text("every 6 hours")
+    expect(page.get_by_role("button", name="Preview")).to_be_hidden()
+    expect(page.get_by_label("Length")).to_be_hidden()
+    desk.look("task-heartbeat")
+    page.get_by_role("button", name="Save as a task").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("heartbeat")
+    expect(page.get_by_text("Nothing is changed.").first).to_be_visible()
+    spec = show(site, "heartbeat")["spec"]
+    assert (spec["action"], spec["usernames"], spec["secret_type"]) == ("verify", [], None)
+    assert "/beat" in spec["nodes"]
+    since = (datetime.now(UTC) - timedelta(seconds=57)).isoformat()
+    body = {"schedule": {"every": "1m", "since": since}, "spec": spec | {"nodes": ["/beat"]}}
+    site.api.patch("tasks/heartbeat", json=body).raise_for_status()
+    expect(page.locator("#last-runs")).to_contain_text("1 succeeded", timeout=60_000)
+    desk.go("/tasks/heartbeat")
+    desk.look("task-verify")
+    found = site.api.get(f"accounts/root@{host.name}").json()
+    assert found["secrets"][0]["sync"] == "in_sync"
+    site.api.patch("tasks/heartbeat", json={"active": False}).raise_for_status()
+
+
+def test_a_task_of_any_action_is_saved_and_edited(desk: Desk, site: Site) -> None:
+    """Each action shows its own fields alone; what is edited changes, and what is not shown stays."""
+    asset = {"name": "any1", "kind": "linux", "address": "127.0.0.1", "port": 1, "nodes": ["/any"]}
+    site.api.post("import", json={"assets": [asset]}).raise_for_status()
+    page = desk.go("/push?node=/any")
+    page.get_by_text("Reconcile", exact=True).click()
+    page.get_by_label("Which secrets").select_option("ssh_key")
+    expect(page.get_by_label("Length")).to_be_hidden()
+    page.get_by_label("Name", exact=True).fill("mends")
+    page.get_by_role("button", name="Save as a task").click()
+    expect(page.get_by_text("SSH keys alone")).to_be_visible()
+    page.get_by_role("link", name="Edit").click()
+    expect(page.get_by_label("Which secrets")).to_have_value("ssh_key")
+    page.get_by_label("Usernames").fill("deploy")
+    page.get_by_label("Which secrets").select_option("")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("The task is saved.")).to_be_visible()
+    spec = show(site, "mends")["spec"]
+    assert (spec["action"], spec["usernames"], spec["secret_type"]) == ("reconcile", ["deploy"], None)
+
+    desk.go("/push?node=/any&action=rotate")
+    page.get_by_label("Length").fill("33")
+    page.get_by_label("Privileged accounts as well").check()
+    page.get_by_label("Name", exact=True).fill("turns")
+    desk.look("task-rotate")
+    page.get_by_role("button", name="Save as a task").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("turns")
+    page.get_by_role("link", name="Edit").click()
+    expect(page.get_by_label("Length")).to_have_value("33")
+    page.get_by_text("SSH key", exact=True).first.click()
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("The task is saved.")).to_be_visible()
+    spec = show(site, "turns")["spec"]
+    assert (spec["action"], spec["secret_type"], spec["privileged"]) == ("rotate", "ssh_key", True)
+    assert spec["rules"]["length"] == 33
+
+    desk.go("/push?node=/any&action=discover")
+    expect(page.get_by_label("Usernames")).to_be_hidden()
+    page.get_by_label("Name", exact=True).fill("looks")
+    page.get_by_role("button", name="Save as a task").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("looks")
+    removal = {"action": "remove", "nodes": ["/any"], "usernames": ["gone"]}
+    site.api.post("tasks", json={"name": "parting", "spec": removal}).raise_for_status()
+    desk.go("/tasks/parting")
+    expect(page.get_by_text("Accounts go from the assets for good").first).to_be_visible()
+    expect(page.get_by_role("link", name="Edit")).to_have_count(0)
+    desk.go("/tasks")
+    for name, action in (
+        ("mends", "Reconcile"),
+        ("turns", "Rotate"),
+        ("looks", "Discover"),
+        ("parting", "Remove"),
+    ):
+        expect(page.get_by_role("row", name=name)).to_contain_text(action)
+    desk.look("tasks-of-every-action")
+
+
 def test_a_task_is_run_by_hand(site: Site, desk: Desk) -> None:
     """Run now asks first, and leads to the run."""
     asset = {"name": "hand1", "kind": "linux", "address": "127.0.0.1", "port": 1, "nodes": ["/hand"]}

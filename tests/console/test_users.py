@@ -91,7 +91,7 @@ def test_a_token_is_shown_once_and_revoked(desk: Desk) -> None:
     desk.look("token-made")
     assert text not in page.url
     headers = {"Authorization": f"Bearer {text}"}
-    told = httpx.get(f"{desk.url}/api/v1/whoami", headers=headers).json()
+    told = httpx.get(f"{desk.url}/api/v1/whoami", headers=headers, timeout=60).json()
     assert (told["name"], told["token"], told["rights"]) == ("ada", "robot", ["view"])
     desk.go("/tokens")
     with suppress(Error):  # the browser would have to send the form again, and asks first
@@ -105,7 +105,7 @@ def test_a_token_is_shown_once_and_revoked(desk: Desk) -> None:
     row.get_by_role("button", name="Revoke", exact=True).click()
     page.get_by_role("button", name="Revoke it").locator("visible=true").click()
     expect(page.get_by_text("The token robot of ada is void.")).to_be_visible()
-    assert httpx.get(f"{desk.url}/api/v1/whoami", headers=headers).status_code == 401
+    assert httpx.get(f"{desk.url}/api/v1/whoami", headers=headers, timeout=60).status_code == 401
 
 
 def test_the_settings_in_force_and_what_is_found(desk: Desk) -> None:

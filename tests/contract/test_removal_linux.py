@@ -62,6 +62,25 @@ async def act(session, case, username="al") -> Applied:
 
 
 @pytest.mark.parametrize("kind", ["linux", "busybox"])
+async def test_what_was_disabled_is_enabled_as_it_was(request, kind, aim_at, connect, log_in):
+    """Disabled twice and enabled twice: its password and key log in again, with the shell that it had."""
+    host = request.getfixturevalue("host" if kind == "linux" else "busybox_host")
+    add_users(host)
+    before = host.run("grep ^al: /etc/passwd; grep ^al: /etc/shadow | cut -d : -f 1,2,8").stdout
+    session = await connect(aim_at(host))
+    for _ in range(2):
+        assert [tell(one) async for one in session.disable(["al"])] == ["done"]
+    assert not await log_in(host, "al", Password("secret"))
+    for _ in range(2):
+        told = sorted([tell(one) async for one in session.enable(["al", "root"])])
+        assert told == ["done", "refused acting_account"]
+    assert await log_in(host, "al", Password("secret"))
+    after = host.run("grep ^al: /etc/passwd; grep ^al: /etc/shadow | cut -d : -f 1,2,8").stdout
+    assert after == before
+    assert [tell(one) async for one in session.enable(["nobody-here"])] == ["refused enable_refused"]
+
+
+@pytest.mark.parametrize("kind", ["linux", "busybox"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['do']} {case['it']}")
 async def test_case(request, kind, case, aim_at, connect):
     """One case: the answer, what it says, what is there afterwards; and the same once more does no harm."""

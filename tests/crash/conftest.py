@@ -3,8 +3,6 @@
 import asyncio
 import json
 import os
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,11 +11,12 @@ from pathlib import Path
 
 import asyncssh
 import pytest
+from tests import forks
+from tests.conftest import PROVOST
 
 from provost.lab import Host, Lab
 
 HERE = Path(__file__).parent
-PROVOST = Path(sys.executable).parent / "provost"
 BY_HAND = "made-by-hand-1"
 IN_LIST = "what-the-list-says-2"
 BATCH = 20
@@ -49,9 +48,7 @@ class Scene:
         return {**os.environ, "PROVOST_HOME": str(self.home), **self.settings}
 
     def provost(self, *words: str, stdin: str = "", status: int = 0) -> str:
-        done = subprocess.run(
-            [PROVOST, *words], env=self.environment, input=stdin, capture_output=True, text=True, check=False
-        )
+        done = forks.run(PROVOST, *words, env=self.environment, stdin=stdin)
         assert done.returncode == status, f"{words}: {done.returncode} {done.stdout}{done.stderr}"
         return done.stdout
 
@@ -92,9 +89,8 @@ class Scene:
 
     def read_stored(self) -> dict[tuple[str, str, str], list[tuple[str, str]]]:
         """Return every secret (state, text) that is pending or current, by (asset, username, type)."""
-        told = subprocess.run(
-            [sys.executable, HERE / "secrets_dump.py"], env=self.environment, capture_output=True, check=True
-        )
+        told = forks.run(HERE / "secrets_dump.py", env=self.environment)
+        assert told.returncode == 0, told.stderr
         stored = defaultdict(list)
         for asset, username, secret_type, state, text in json.loads(told.stdout):
             stored[asset, username, secret_type].append((state, text))

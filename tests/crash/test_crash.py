@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.crash.conftest import PROVOST, Scene, check_all_right, check_none_lost
+from tests.conftest import PROVOST
+from tests.crash.conftest import Scene, check_all_right, check_none_lost
 
 pytestmark = [pytest.mark.lab, pytest.mark.crash]
 

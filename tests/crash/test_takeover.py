@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import forks
 from tests.conftest import make_database
 from tests.crash.conftest import Scene, check_list, check_none_lost, make_scene
 from tests.crash.test_crash import BOUNDARIES
@@ -51,10 +52,8 @@ def start_worker() -> Iterator[Start]:
 def queue_push(scene: Scene, names: dict[str, str], secret_type: str) -> str:
     """Write down a push that nobody attends to, and return its id."""
     spec = {"usernames": list(names.values()), "nodes": ["/crash"], "secret_type": secret_type}
-    done = subprocess.run(
-        [sys.executable, HERE.parent / "queue_push.py", json.dumps(spec)],
-        env=scene.environment, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    done = forks.run(HERE.parent / "queue_push.py", json.dumps(spec), env=scene.environment)
+    assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 

@@ -6,7 +6,6 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -15,27 +14,12 @@ from typing import Any
 
 import asyncssh
 import pytest
+from tests import forks
+from tests.conftest import PROVOST
 
 from provost.core.secrets import Password, Secret
 from provost.lab import Host, Lab
 from provost.vault import keys
-
-PROVOST = Path(sys.executable).parent / "provost"
-
-READ_PASSWORDS = """
-import json
-from provost.config.start import start
-start()
-from provost.core.rights import make_local
-from provost.server.services import accounts, secrets
-found, _ = accounts.list_accounts(by=make_local("tester"))
-held = secrets.read_current(account_ids=[account.id for account in found])
-print(json.dumps([
-    [account.asset.name, account.username, held[account.id]["password"].text]
-    for account in found
-    if "password" in held[account.id]
-]))
-"""
 
 Records = dict[tuple[str, str], dict[str, Any]]
 """A run's records by (asset, username)."""
@@ -59,16 +43,17 @@ class Vault:
         self, *words: str, stdin: str | bytes = "", status: int | None = 0
     ) -> subprocess.CompletedProcess[str]:
         """Run a command; `status` is what it must end with (None: anything)."""
-        done = subprocess.run(
-            [*self.program, *words],
-            env=self.environment,
-            input=stdin.encode() if isinstance(stdin, str) else stdin,
-            capture_output=True,
-            check=False,
-        )
-        told = subprocess.CompletedProcess(
-            done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
-        )
+        if self.program == (PROVOST,):
+            told = forks.run(PROVOST, *words, env=self.environment, stdin=stdin)
+        else:
+            told = subprocess.run(
+                [*self.program, *words],
+                env=self.environment,
+                input=stdin if isinstance(stdin, str) else stdin.decode(),
+                capture_output=True,
+                encoding="utf-8",
+                check=False,
+            )
         assert status in {None, told.returncode}, (
             f"{words} ended with {told.returncode}: {told.stdout}{told.stderr}"
         )
@@ -143,13 +128,8 @@ class Vault:
 
     def read_passwords(self) -> dict[tuple[str, str], Password]:
         """Return what `reveal` would tell of every account that has a password, by (asset, username)."""
-        done = subprocess.run(
-            [sys.executable, "-c", READ_PASSWORDS],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        done = forks.run(Path(__file__).with_name("passwords_dump.py"), env=self.environment)
+        assert done.returncode == 0, done.stderr
         return {(asset, username): Password(text) for asset, username, text in json.loads(done.stdout)}
 
     def list_accounts(self, *options: str) -> set[tuple[str, str]]:

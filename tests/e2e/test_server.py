@@ -32,16 +32,9 @@ def serve(empty: Vault, tmp_path: Path) -> Iterator[Serve]:
         yield start
 
 
-def read_setup_token(server: Server) -> str:
-    return server.told.splitlines()[0].split()[-1]
-
-
 def connect(server: Server) -> httpx.Client:
     """Make the first administrator, and return their client."""
-    body = {"setup_token": read_setup_token(server), "username": "ada"}
-    token = httpx.post(f"{server.url}/api/v1/setup", json=body).raise_for_status().json()["token"]
-    headers = {"Authorization": f"Bearer {token}"}
-    return httpx.Client(base_url=f"{server.url}/api/v1/", headers=headers, timeout=60)
+    return server.connect(server.set_up())
 
 
 def bring_in(client: httpx.Client, *hosts: Host, node: str) -> None:
@@ -73,7 +66,7 @@ async def test_the_page_leads_from_nothing_to_a_finished_push(
     steps = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.DOTALL)
     said = {
         "URL": server.url,
-        "SETUP_TOKEN": read_setup_token(server),
+        "SETUP_TOKEN": server.setup_token,
         "HOST_ADDRESS": host.address,
         "HOST_PORT": str(host.port),
         "ROOT_PASSWORD": host.root_password,

@@ -7,6 +7,7 @@ from pydantic import SecretStr
 
 from provost.core import requests as said
 from provost.core.model import SecretType
+from provost.core.onboarding import Onboarding
 from provost.core.push import PushSpec
 
 TOPS = {"inside": "/prod", "outside": "/outside", "nowhere": "/nowhere"}
@@ -19,6 +20,10 @@ def describe_push(place: str) -> PushSpec:
 
 def find_run(runs: dict[str, str], place: str) -> str:
     return runs.get(place, NOWHERE)
+
+
+def describe_rule(name: str, node: str) -> said.RuleBody:
+    return said.RuleBody(name=name, pattern="svc-*", onboarding=Onboarding.IGNORE, node=node)
 
 
 def hush() -> said.SecretBody:
@@ -71,6 +76,13 @@ ASKED: dict[str, Callable[[str, Any], dict[str, Any]]] = {
         "account": f"{place}-alice@{place}1",
         "query": said.ForgetQuery(forget=True),
     },
+    "pairs.list_pairs": lambda *_: {"query": said.PairQuery()},
+    "pairs.add_pair": lambda place, _: {
+        "body": said.PairBody(name="new", asset=f"{place}1", active=f"{place}-alice", idle=f"{place}-app-c")
+    },
+    "pairs.show_pair": lambda place, _: {"name": f"{place}-pair"},
+    "pairs.remove_pair": lambda place, _: {"name": f"{place}-pair"},
+    "pairs.rotate_pair": lambda place, _: {"name": f"{place}-pair", "body": said.PairRotationBody()},
     "runs.list_runs": lambda *_: {"query": said.RunQuery()},
     "runs.push": lambda place, _: {
         "body": said.PushBody(spec=describe_push(place), secret=hush()),
@@ -85,6 +97,25 @@ ASKED: dict[str, Callable[[str, Any], dict[str, Any]]] = {
     "runs.list_reasons": lambda place, world: {"run": find_run(world.runs, place)},
     "runs.retry_run": lambda place, world: {"run": find_run(world.over, place)},
     "runs.cancel_run": lambda place, world: {"run": find_run(world.runs, place)},
+    "found.list_found": lambda *_: {"query": said.FoundQuery()},
+    "found.count_found": lambda *_: {"query": said.FoundQuery()},
+    "found.show_found": lambda place, _: {"account": f"{place}-found@{place}1"},
+    "found.accept": lambda place, _: {"body": said.AcceptBody(accounts=(f"{place}-found@{place}1",))},
+    "found.ignore": lambda place, _: {"body": said.IgnoreBody(accounts=(f"{place}-found@{place}1",))},
+    "found.forget": lambda place, _: {"body": said.FoundBody(accounts=(f"{place}-gone@{place}1",))},
+    "found.enlist": lambda place, _: {"body": said.FoundBody(accounts=(f"{place}-found@{place}1",))},
+    "found.adopt": lambda place, _: {
+        "body": said.AdoptBody(
+            accounts=(f"{place}-found@{place}1",),
+            spec=PushSpec(usernames=(), secret_type=SecretType.PASSWORD),
+        )
+    },
+    "rules.list_rules": lambda *_: {},
+    "rules.add_rule": lambda place, _: {"body": describe_rule("new", TOPS[place])},
+    "rules.show_rule": lambda place, _: {"name": f"{place}-rule"},
+    "rules.edit_rule": lambda place, _: {"name": f"{place}-rule", "body": said.RulePatch(comment="new")},
+    "rules.remove_rule": lambda place, _: {"name": f"{place}-rule"},
+    "rules.preview_rule": lambda place, _: {"body": describe_rule("new", TOPS[place])},
     "tasks.list_tasks": lambda *_: {"query": said.TaskQuery()},
     "tasks.create_task": lambda place, _: {
         "body": said.TaskBody(name="new", spec=describe_push(place), secret=hush())

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,10 +13,13 @@ from typing import Any, ClassVar
 
 import httpx
 import pytest
-from tests.conftest import Serve, Server, make_database, run_servers
+from tests import forks
+from tests.conftest import PROVOST, Serve, Server, make_database, run_servers
 
+from provost.core.facts import Facts
 from provost.core.model import SecretType
 from provost.core.notices import ChannelKind, Event
+from provost.core.onboarding import Onboarding
 from provost.core.push import PushSpec
 from provost.core.rights import Face, Granted, Principal, Right, Role, make_local
 from provost.core.secrets import Password
@@ -46,6 +48,8 @@ def _server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     from django.core.management import call_command
     from django.db import connections
 
+    # Django's own hashes are slow on purpose; servers that are processes have them.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     if settings.DATABASE_FILE:
         settings.DATABASE_FILE.touch()
     call_command("migrate", verbosity=0)
@@ -80,7 +84,19 @@ class World:
     def __init__(self) -> None:
         from allauth.usersessions.models import UserSession
 
-        from provost.server.services import accounts, assets, channels, nodes, runs, tasks, tokens, users
+        from provost.server.services import (
+            accounts,
+            assets,
+            channels,
+            discoveries,
+            nodes,
+            pairs,
+            rules,
+            runs,
+            tasks,
+            tokens,
+            users,
+        )
         from provost.server.services.checks import AccountFields, AssetFields
 
         self.local = make_local("tester")
@@ -90,15 +106,20 @@ class World:
         for place, top in self.PLACES.items():
             nodes.ensure_nodes(by=by, paths=[f"{top}/web", f"{top}/empty"])
             asset = AssetFields(f"{place}1", "memory", f"{place}1", nodes=(f"{top}/web",))
-            assets.add_asset(by=by, fields=asset)
-            for username in ("root", f"{place}-alice"):
+            made = assets.add_asset(by=by, fields=asset)
+            for username in ("root", *(f"{place}-{name}" for name in ("alice", "app-a", "app-b", "app-c"))):
                 account = AccountFields(username, asset.name, privileged=username == "root")
                 accounts.add_account(by=by, fields=account, secret=Password(f"hush {place} of {username}"))
+            pair = pairs.PairFields(f"{place}-pair", asset.name, f"{place}-app-a", f"{place}-app-b")
+            pairs.add_pair(by=by, fields=pair)
             spec = PushSpec(assets=(asset.name,), usernames=("bob",), secret_type=SecretType.PASSWORD)
             tasks.create_task(by=by, fields=tasks.TaskFields(f"{place}-task", spec), specified=None)
-            over, waiting = (
-                runs.create_run(by=by, spec=spec, specified=None, attended=False) for _ in range(2)
-            )
+            over, waiting = (runs.create_run(by=by, spec=spec, attended=False) for _ in range(2))
+            names = (f"{place}-found", f"{place}-gone")
+            discoveries.record_found(asset_id=made.id, found=[Facts(username=name) for name in names])
+            discoveries.record_found(asset_id=made.id, found=[Facts(username=names[0])])
+            rule = rules.RuleFields(f"{place}-rule", f"{place}-*", Onboarding.IGNORE, node=top)
+            rules.add_rule(by=by, fields=rule)
             over.records.update(status="failed")
             type(over).objects.filter(id=over.id).update(state="finished")
             self.over[place], self.runs[place] = str(over.id), str(waiting.id)
@@ -163,14 +184,7 @@ Provost = Callable[..., subprocess.CompletedProcess[str]]
 
 def _prepare_program(environment: dict[str, str]) -> Provost:
     def run(*words: str, stdin: str = "", status: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [Path(sys.executable).with_name("provost"), *words],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            env=environment,
-            check=False,
-        )
+        done = forks.run(PROVOST, *words, env=environment, stdin=stdin)
         assert done.returncode == status, f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
@@ -243,9 +257,7 @@ class Api:
 
     def connect(self, token: str | None = None) -> httpx.Client:
         """Return a client that sends a token: the first administrator's, or the one given ("": none)."""
-        token = self.token if token is None else token
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return httpx.Client(base_url=f"{self.server.url}/api/v1/", headers=headers, timeout=60)
+        return self.server.connect(self.token if token is None else token)
 
 
 @pytest.fixture(scope="module")
@@ -257,10 +269,7 @@ def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("api")
     with run_servers(_make_environment(folder / "home", url), folder) as start:
         server = start()
-        setup_token = server.told.splitlines()[0].split()[-1]
-        body = {"setup_token": setup_token, "username": "ada"}
-        answer = httpx.post(f"{server.url}/api/v1/setup", json=body, timeout=60)
-        yield Api(server, answer.raise_for_status().json()["token"])
+        yield Api(server, server.set_up())
 
 
 @pytest.fixture(scope="module")

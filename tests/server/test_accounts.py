@@ -228,3 +228,58 @@ def test_unknown_account_is_not_found_and_lists_the_closest() -> None:
     with pytest.raises(NotFound, match=r"account on web1 named 'alicce'\. There is: alice\.") as caught:
         accounts.find_account(by=BY, username="alicce", asset="web1")
     assert caught.value.code == "account_not_found"
+
+
+def check(username: str, verdict: str) -> None:
+    from provost.core.model import Verdict
+    from provost.server.services import accounts, sync
+
+    account = accounts.find_account(by=BY, username=username, asset="web1")
+    sync.note_checks(checks=[sync.Check(account.id, SecretType.PASSWORD, Verdict(verdict), "why", "so")])
+
+
+def test_accounts_are_found_by_what_their_last_check_told() -> None:
+    """Each answer finds its own; who was never checked is found as that; the counts are those of the lists."""
+    from provost.server.services import overview
+
+    for name, verdict in (("a", "accepted"), ("b", "rejected"), ("c", "unknown"), ("d", ""), ("e", "")):
+        add(name, Password(f"of-{name}"))
+        if verdict:
+            check(name, verdict)
+    found = {
+        sync: [one.username for one in list_accounts(sync=sync)]
+        for sync in ("in_sync", "out_of_sync", "unknown", "never")
+    }
+    assert found == {"in_sync": ["a"], "out_of_sync": ["b"], "unknown": ["c"], "never": ["d", "e"]}
+    assert list_accounts(sync="never", secret_type=SecretType.SSH_KEY) == []
+    assert overview.count_sync(by=BY) == {sync: len(names) for sync, names in found.items()}
+
+
+def test_accounts_are_placed_by_name() -> None:
+    """Each once; what is not there, and what is no name of an account, is refused."""
+    from provost.server.services import accounts
+
+    for name in ("a", "b"):
+        add(name, Password(f"of-{name}"))
+    places = accounts.find_places(by=BY, names=["a@web1", "b@web1", "a@web1"])
+    assert {username for _, username in places} == {"a", "b"}
+    for names, code in ((["z@web1"], "account_not_found"), (["a@web9"], "asset_not_found"), (["a"], "usage")):
+        with pytest.raises((NotFound, Refused)) as caught:
+            accounts.find_places(by=BY, names=names)
+        assert caught.value.code == code
+
+
+def test_an_account_may_be_left_out_of_reconciliations() -> None:
+    """Who is never to be reconciled is no part of a run that does, also where it is named."""
+    from provost.core.specs import ReconcileSpec
+    from provost.server.services import accounts, runs
+    from provost.server.services.checks import AccountFields
+
+    for name in ("a", "b"):
+        add(name, Password(f"of-{name}"))
+    accounts.edit_account(by=BY, fields=AccountFields("a", "web1", reconcile=False))
+    spec = ReconcileSpec(action="reconcile", assets=("web1",))
+    run = runs.create_run(by=BY, spec=spec, attended=False)
+    assert [record.username for record in run.records.all()] == ["b"]
+    with pytest.raises(Refused, match="never to be reconciled"):
+        runs.create_run(by=BY, spec=spec.model_copy(update={"usernames": ("a",)}), attended=False)

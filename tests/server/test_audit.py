@@ -33,9 +33,20 @@ WRITTEN = {
     "accounts.reveal": ("account.reveal", "account inside-alice@inside1"),
     "accounts.edit_account": ("account.edit", "account inside-alice@inside1"),
     "accounts.remove_account": ("account.forget", "account inside-alice@inside1"),
+    "pairs.add_pair": ("pair.add", "pair new"),
+    "pairs.remove_pair": ("pair.remove", "pair inside-pair"),
+    "pairs.rotate_pair": ("run.create", "run "),
     "runs.push": ("run.create", "run "),
     "runs.retry_run": ("run.retry", "run "),
     "runs.cancel_run": ("run.cancel", "run "),
+    "found.accept": ("found.accept", "found inside-found@inside1"),
+    "found.ignore": ("found.ignore", "found inside-found@inside1"),
+    "found.forget": ("found.forget", "found inside-gone@inside1"),
+    "found.enlist": ("found.enlist", "found inside-found@inside1"),
+    "found.adopt": ("run.create", "run "),
+    "rules.add_rule": ("rule.add", "rule new"),
+    "rules.edit_rule": ("rule.edit", "rule inside-rule"),
+    "rules.remove_rule": ("rule.remove", "rule inside-rule"),
     "tasks.create_task": ("task.create", "task new"),
     "tasks.edit_task": ("task.edit", "task inside-task"),
     "tasks.delete_task": ("task.delete", "task inside-task"),
@@ -55,7 +66,7 @@ WRITTEN = {
     "channels.send_again": ("channel.send_again", "channel pager"),
     "keys.rotate": ("key.rotate", "vault"),
 }
-READING = {"tell", "list", "show", "verify", "count", "sample"}
+READING = {"tell", "list", "show", "verify", "count", "sample", "preview"}
 
 
 def ask(name: str, by: Principal, given: dict[str, Any]) -> Any:

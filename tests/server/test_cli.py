@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import PROVOST
 
 pytestmark = pytest.mark.once
 
@@ -22,7 +23,7 @@ def type_at_terminal(environment: dict[str, str], words: list[str], typed: str) 
     """Run the program on a terminal, type a line at its first prompt, and return its status and output."""
     terminal, inner = pty.openpty()
     program = subprocess.Popen(
-        [Path(sys.executable).with_name("provost"), *words],
+        [PROVOST, *words],
         stdin=inner,
         stdout=inner,
         stderr=inner,

@@ -475,3 +475,32 @@ def test_token_is_kept_to_its_rights(world: Any) -> None:
     ):
         with pytest.raises(Forbidden):
             attempt()
+
+
+def test_accounts_that_are_named_are_within_reach_and_no_others_are_meant(world: Any) -> None:
+    """A run about accounts by name has their records alone, and none where one of them is out of reach."""
+    from provost.core.specs import DiscoverSpec, RotateSpec, VerifySpec
+    from provost.server.api import runs
+    from provost.server.models import Record, Run
+
+    operator = world.enter("operator-of-prod", Granted(Role.OPERATOR, "/prod"))
+    auditor = world.enter("auditor-of-prod", Granted(Role.AUDITOR, "/prod"))
+    verify, rotate = VerifySpec(action="verify"), RotateSpec(action="rotate")
+    before = Run.objects.count()
+    refused = [
+        (operator, verify, ("root@inside1", "root@outside1"), NotFound),
+        (operator, rotate, ("root@outside1",), NotFound),
+        (operator, verify, ("nobody@inside1",), NotFound),
+        (auditor, verify, ("root@inside1",), Forbidden),
+        (operator, DiscoverSpec(action="discover"), ("root@inside1",), Refused),
+    ]
+    for by, spec, names, error in refused:
+        with pytest.raises(error):
+            runs.push(by, said.PushBody(spec=spec, accounts=names))
+    assert Run.objects.count() == before
+    # What the spec says of where is not meant: it is about the named account alone.
+    wide = VerifySpec(action="verify", nodes=("/outside",), usernames=("somebody",))
+    run = runs.push(operator, said.PushBody(spec=wide, accounts=("root@inside1",)))
+    assert (run.spec.assets, run.spec.nodes, run.spec.usernames) == (("inside1",), (), ("root",))
+    records = Record.objects.filter(run_id=run.id).values_list("asset_name", "username")
+    assert set(records) == {("inside1", "root")}

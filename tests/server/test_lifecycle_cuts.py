@@ -96,8 +96,10 @@ def test_cut(case: dict[str, Any], fault: str) -> None:
     for record in made.records.all():
         assert record.status == "succeeded", (told[record.asset_name], record.message)
         scene = next(one for one in scenes if one.asset == record.asset_name)
-        assert scene.is_current_in_force(record.actor, scene.secret_type), told[scene.asset]
+        if record.actor in case["rotated"]:
+            assert scene.is_current_in_force(record.actor, scene.secret_type), told[scene.asset]
 
+    Rejection.objects.all().delete()  # an hour later
     made = run("rotate", assets=assets, **wanted)
     for record in made.records.all():
         assert record.status == "succeeded", (told[record.asset_name], record.reason, record.message)

@@ -90,13 +90,13 @@ def test_the_overview_counts_what_is_in_reach(world: Any) -> None:
     assert (mine.assets, mine.wanting.count) == (1, 0)
     assert (all_of_them.assets, all_of_them.wanting.assets) == (3, ["unseen1"])
     assert mine.accounts.model_dump() == {
-        "listed": 2,
+        "listed": 5,
         "privileged": 1,
         "created_by_provost": 1,
         "unsettled": 1,
     }
-    assert all_of_them.accounts.listed == 6
-    assert [(one.least, one.count) for one in mine.ages if one.count] == [(0, 2), (90, 1)]
+    assert all_of_them.accounts.listed == 15
+    assert [(one.least, one.count) for one in mine.ages if one.count] == [(0, 5), (90, 1)]
     assert mine.days[-1].counts == {"failed": 4, "succeeded": 2, "open": 1}
     assert mine.days[-11].counts == {"failed": 4, "open": 1}
     assert all_of_them.days[-1].counts["failed"] == 11
@@ -107,7 +107,7 @@ def test_the_overview_counts_what_is_in_reach(world: Any) -> None:
     assert {one.reason for one in all_of_them.failures} == {"", "unreachable", "not_root"}
     assert (mine.stopped, [one.reason for one in all_of_them.stopped]) == ([], ["no_assets"])
     assert [str(one.id) for one in mine.running] == [world.runs["inside"]]
-    assert mine.steps.model_dump() == {"asset": True, "push": True, "task": True}
+    assert mine.steps.model_dump() == {"asset": True, "push": True, "task": True, "check": False}
     assert mine.due == []
     task = tasks.find_task(by=BY, name="inside-task")
     type(task).objects.filter(id=task.id).update(next_due=now)

@@ -116,7 +116,7 @@ def test_metrics_tell_what_the_database_holds(client: Client, django_assert_max_
     Record.objects.create(run=run, asset=asset, asset_name="web1", username="a", secret_type="password")
     Task.objects.create(name="due", spec={}, next_due=now - timedelta(seconds=1))
     Task.objects.create(name="later", spec={}, next_due=now + timedelta(hours=1))
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(7):
         answer = client.get("/metrics")
     assert answer["Content-Type"].startswith("text/plain; version=")
     values = dict(
@@ -130,6 +130,7 @@ def test_metrics_tell_what_the_database_holds(client: Client, django_assert_max_
     assert values["provost_due_tasks"] == "1.0"
     assert values['provost_accounts{state="listed"}'] == "1.0"
     assert values['provost_accounts{state="pending"}'] == "1.0"
+    assert values['provost_accounts_by_sync{sync="never"}'] == "0.0"
     assert float(values["provost_worker_beat_age_seconds"]) >= 1
     assert "provost_lease_takeovers_total" in values
     assert "provost_scheduler_tick_timestamp_seconds" in values

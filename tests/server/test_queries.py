@@ -3,7 +3,15 @@
 import pytest
 
 from provost.core.push import PushSpec
-from provost.core.requests import AccountQuery, AssetQuery, AuditQuery, RecordQuery, RunQuery, TaskQuery
+from provost.core.requests import (
+    AccountQuery,
+    AssetQuery,
+    AuditQuery,
+    FoundQuery,
+    RecordQuery,
+    RunQuery,
+    TaskQuery,
+)
 from provost.core.rights import Face, Granted, Principal, Role, make_local
 from provost.core.secrets import Password
 
@@ -16,26 +24,33 @@ QUESTIONS = {
     ("accounts", "list_accounts", AccountQuery(search="root")): (2, 2),
     ("accounts", "list_accounts", AccountQuery(node="/prod")): (3, 3),
     ("accounts", "list_accounts", AccountQuery(secret_type="password", newer_than=9)): (2, 2),
+    ("found", "list_found", FoundQuery()): (3, 3),
+    ("found", "list_found", FoundQuery(node="/prod", standing="unknown")): (4, 4),
+    ("found", "count_found", FoundQuery()): (2, 2),
+    ("rules", "list_rules", None): (1, 1),
     ("runs", "list_runs", RunQuery()): (3, 3),
     ("runs", "list_runs", RunQuery(asset="web1")): (5, 5),
     ("tasks", "list_tasks", TaskQuery()): (2, 4),
     ("nodes", "list_nodes", None): (2, 2),
     ("users", "list_users", None): (3, 1),
     ("audit", "list_entries", AuditQuery()): (1, None),
-    ("overview", "show_overview", None): (14, 18),
+    ("overview", "show_overview", None): (16, 20),
 }
 
 
 def fill(first: int, last: int) -> None:
     """Bring in assets with an account each, and runs and tasks of them."""
-    from provost.server.services import accounts, assets, runs, tasks, users
+    from provost.core.facts import Facts
+    from provost.server.services import accounts, assets, discoveries, runs, tasks, users
     from provost.server.services.checks import AccountFields, AssetFields
     from provost.server.services.tasks import TaskFields
     from provost.server.services.users import UserFields
 
     for number in range(first, last):
         name = f"web{number}"
-        assets.add_asset(by=BY, fields=AssetFields(name, "memory", "192.0.2.1", nodes=("/prod", "/all")))
+        fields = AssetFields(name, "memory", "192.0.2.1", nodes=("/prod", "/all"))
+        made = assets.add_asset(by=BY, fields=fields)
+        discoveries.record_found(asset_id=made.id, found=[Facts(username="root"), Facts(username="carol")])
         accounts.add_account(by=BY, fields=AccountFields("root", name), secret=Password("Correct-horse-1"))
         spec = PushSpec(assets=(name,), usernames=("alice",), secret_type="password")
         runs.create_run(by=BY, spec=spec, specified=None, attended=False)

@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import PROVOST
 from tests.server.test_serve import make_certificate
 
 pytestmark = pytest.mark.once
@@ -206,7 +206,7 @@ def test_push_is_followed(ready: Provost, remote: Provost) -> None:
 
 def follow(environment: dict[str, str], *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [Path(sys.executable).with_name("provost"), *words],
+        [PROVOST, *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -111,7 +111,7 @@ def test_lists_hold_what_is_in_reach(world: Any) -> None:
     """Each list of somebody in /prod is that of everybody less what lies elsewhere."""
     by = world.enter("alice", Granted(Role.OPERATOR, "/prod"))
     lists = [one for one in OPERATIONS if one.name in {
-        "list_nodes", "list_assets", "list_accounts", "list_runs", "list_tasks"
+        "list_nodes", "list_assets", "list_accounts", "list_runs", "list_tasks", "list_pairs"
     }]  # fmt: skip
     for operation in lists:
         given = ASKED[f"{operation.room}.{operation.name}"]("inside", world)

@@ -182,3 +182,55 @@ def test_processes_that_claim_at_once_start_each_task_once(ready: Provost, envir
     assert sorted(claimed) == names
     runs = json.loads(ready("run", "list", "--json").stdout)["runs"]
     assert sorted(run["task"] for run in runs) == names
+
+
+def test_tasks_hold_any_action_that_may_be_saved(ready: Provost) -> None:
+    """Each is made, shown and changed with its own options alone; a push stays what is meant unasked."""
+    where = ("--node", "/prod")
+    made = read_task(ready, "task", "create", "beat", "--action", "verify", *where, "--every", "6h")
+    assert (made["spec"]["action"], made["spec"]["usernames"], made["spec"]["secret_type"]) == (
+        "verify",
+        [],
+        None,
+    )
+    shown = ready("task", "show", "beat").stdout
+    assert "all in the list" in shown
+    assert "of every type" in shown
+    changed = read_task(ready, "task", "edit", "beat", "--secret-type", "ssh_key", "--concurrency", "5")
+    assert changed["spec"] == {**made["spec"], "secret_type": "ssh_key", "concurrency": 5}
+    assert changed["schedule"] == made["schedule"]
+    rotated = read_task(
+        ready, *("task", "create", "turn", "--action", "rotate", *where, "--length", "40", "--privileged")
+    )
+    assert (rotated["spec"]["rules"]["length"], rotated["spec"]["privileged"]) == (40, True)
+    again = read_task(ready, "task", "edit", "turn", "--no-symbols", "--not-privileged")
+    assert again["spec"] == {
+        **rotated["spec"],
+        "rules": {**rotated["spec"]["rules"], "symbols": None},
+        "privileged": False,
+    }
+    assert "but for privileged ones" in ready("task", "show", "turn").stdout
+    for action in ("reconcile", "discover"):
+        assert (
+            read_task(ready, "task", "create", action, "--action", action, *where)["spec"]["action"] == action
+        )
+    listed = ready("task", "list").stdout
+    assert all(action in listed for action in ("verify", "rotate", "reconcile", "discover"))
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["x", "--node", "/prod"], "usage"),
+        (["x", "--node", "/prod", "--account", "alice"], "usage"),
+        (["x", "--action", "remove", "--node", "/prod", "--account", "alice"], "option_refused"),
+        (["x", "--action", "verify", "--node", "/prod", "--length", "30"], "option_refused"),
+        (["x", "--action", "discover", "--node", "/prod", "--account", "alice"], "option_refused"),
+        (["x", "--action", "reconcile", "--node", "/prod", "--privileged"], "option_refused"),
+        (["x", "--action", "verify"], "no_assets"),
+    ],
+)
+def test_options_that_do_not_go_with_an_action_are_refused(ready: Provost, words: list[str], code: str) -> None:
+    """Nothing that is said is left out in silence, and nothing is saved."""
+    assert read_error(ready, "task", "create", *words)["code"] == code
+    assert "no tasks yet" in ready("task", "list").stdout

@@ -79,6 +79,17 @@ def test_account_is_edited(ready: Provost) -> None:
     assert ready("account", "reveal", "ops@web1").stdout == "s3cret\n"
 
 
+def test_accounts_are_listed_by_what_their_last_check_told(ready: Provost) -> None:
+    """Who was never checked is found as that, and said to be; what there is not is no answer."""
+    ready("account", "add", "ops", "--asset", "web1", "--password-stdin", stdin="s3cret")
+    never = read(ready, "account", "list", "--sync", "never")["accounts"]
+    assert [f"{one['username']}@{one['asset']}" for one in never] == ["ops@web1"]
+    assert "never checked" in ready("account", "list").stdout
+    assert "never checked" in ready("account", "show", "ops@web1").stdout
+    assert ready("account", "list", "--sync", "out_of_sync").stdout == "No account is like that.\n"
+    assert json.loads(ready("account", "list", "--sync", "x", "--json", status=2).stdout)["error"]["code"]
+
+
 def test_secrets_off_the_list_are_not_lost_unasked(ready: Provost) -> None:
     """An asset whose accounts are all off the list still holds their secrets: its removal is asked about."""
     ready("account", "add", "bob", "--asset", "web1", "--password-stdin", stdin="x")

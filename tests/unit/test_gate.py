@@ -174,7 +174,7 @@ async def test_event_streams_end_when_the_server_stops() -> None:
     await asyncio.sleep(0.1)
     assert not stream.done()
     gate.stopping.set()
-    assert (await asyncio.wait_for(stream, 5))[-1] == {
+    assert (await asyncio.wait_for(stream, 60))[-1] == {
         "type": "http.response.body",
         "body": b"",
         "more_body": False,

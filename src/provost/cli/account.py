@@ -8,7 +8,7 @@ from provost.cli.call import call, call_all, list_given, say
 from provost.cli.output import AsJson, print_fields, print_json, print_line, print_table
 from provost.cli.secrets import PassphraseStdin, make_secret_body, read_key, read_password
 from provost.core.errors import Refused
-from provost.core.model import Become, SecretType
+from provost.core.model import Become, SecretType, Sync
 
 if TYPE_CHECKING:
     from provost.core.documents import AccountDocument, SecretDocument
@@ -24,6 +24,9 @@ _Priority = Annotated[
     int | None, typer.Option(help="Privileged accounts are tried in this order, least first (usual: 10).")
 ]
 _Become = Annotated[Become | None, typer.Option(help="How it becomes root (usual: none).")]
+
+
+_LIFE = "Lifetime"
 
 
 @app.command()
@@ -71,28 +74,36 @@ def list_(
     pending: Annotated[
         bool, typer.Option("--pending", help="Instead, those that only hold a secret of an unsettled push.")
     ] = False,
+    sync: Annotated[
+        str | None,
+        typer.Option(
+            "--sync",
+            help="Only those whose last check told in_sync, out_of_sync, unknown; or never.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the accounts in the list."""
     from provost.core.operations import LIST_ACCOUNTS
     from provost.core.requests import AccountQuery
 
-    found = list(call_all(LIST_ACCOUNTS, say(AccountQuery, asset=asset, pending=pending)))
+    found = list(call_all(LIST_ACCOUNTS, say(AccountQuery, asset=asset, pending=pending, sync=sync)))
     if as_json:
         print_json({"accounts": found})
         return
     print_table(
-        ["account", "privileged", "secrets", "since"],
+        ["account", "privileged", "secrets", "on the asset", "since"],
         [
             [
                 f"{one.username}@{one.asset}",
                 one.privileged,
                 ", ".join(f"{held.secret_type} ({held.state})" for held in one.secrets),
+                ", ".join(_say_sync(held) for held in one.secrets if held.state == "current"),
                 one.listed_at,
             ]
             for one in found
         ],
-        "No account waits for a push to be settled." if pending else "There are no accounts in the list yet.",
+        _say_none(pending=pending, sync=sync),
     )
 
 
@@ -104,21 +115,57 @@ def show(account: AccountName, *, as_json: AsJson = False) -> None:
     _print_account(call(SHOW_ACCOUNT, account=account), as_json=as_json)
 
 
-@app.command()
-def edit(
+@app.command("edit", hidden=True)
+@app.command("set")
+def set_(
     account: AccountName,
     *,
     privileged: _Privileged = None,
     priority: _Priority = None,
     become: _Become = None,
+    expires: Annotated[
+        str | None,
+        typer.Option(help="When it is disabled, like 2026-12-31T12:00Z.", rich_help_panel=_LIFE),
+    ] = None,
+    lifetime: Annotated[
+        str | None, typer.Option(help="The same, from now: 90s, 15m, 12h or 30d.", rich_help_panel=_LIFE)
+    ] = None,
+    never_expires: Annotated[
+        bool, typer.Option("--never-expires", help="It lives for good.", rich_help_panel=_LIFE)
+    ] = False,
+    grace: Annotated[
+        str | None,
+        typer.Option(help="How long after its end it is removed (usual: 7d).", rich_help_panel=_LIFE),
+    ] = None,
+    reconcile: Annotated[
+        bool | None,
+        typer.Option(
+            "--reconcile/--no-reconcile",
+            help="Whether its secret may be set again where the target refuses it.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Change what is given of an account, and leave the rest. Its secret: account add --replace."""
+    from provost.core.durations import parse_duration
     from provost.core.operations import EDIT_ACCOUNT
     from provost.core.requests import AccountPatch
 
-    body = say(AccountPatch, **list_given(privileged=privileged, priority=priority, become=become))
-    _print_account(call(EDIT_ACCOUNT, account=account, body=body), as_json=as_json)
+    if [expires is not None, lifetime is not None, never_expires].count(True) > 1:
+        raise Refused("Give one of --expires, --lifetime and --never-expires.", code="usage")
+    given = list_given(
+        privileged=privileged,
+        priority=priority,
+        become=become,
+        reconcile=reconcile,
+        expires_at=expires,
+        lifetime=None if lifetime is None else parse_duration(lifetime),
+        grace=None if grace is None else parse_duration(grace),
+    )
+    if never_expires:
+        given["expires_at"] = None
+    _print_account(call(EDIT_ACCOUNT, account=account, body=say(AccountPatch, **given)), as_json=as_json)
 
 
 @app.command()
@@ -194,11 +241,26 @@ def _print_account(account: "AccountDocument", *, as_json: bool) -> None:
     ]
     if account.privileged:
         fields += [("priority", account.priority), ("become", account.become)]
+    if not account.reconcile:
+        fields.append(("reconcile", "never"))
     fields += [
         ("made by", "Provost" if account.created_by_provost else "others"),
+        ("lifetime", _say_life(account)),
         ("secrets", [_sum_up(held) for held in account.secrets] or "none"),
     ]
     print_fields(fields)
+
+
+def _say_life(account: "AccountDocument") -> str:
+    from provost.core.durations import write_duration
+
+    text = "for good"
+    if account.expires_at is not None:
+        grace = f"removed {write_duration(account.grace)} later" if account.grace else "then removed"
+        text = f"until {account.expires_at:%Y-%m-%d %H:%M:%S}, {grace}"
+    if account.disabled_at is not None:
+        text += f"; disabled since {account.disabled_at:%Y-%m-%d %H:%M:%S}"
+    return text
 
 
 def _sum_up(held: "SecretDocument") -> str:
@@ -209,4 +271,22 @@ def _sum_up(held: "SecretDocument") -> str:
         text += " (public key only: Provost holds no private half)"
     if held.state == "pending":
         text += " (not proven: push again to settle it)"
+    if held.state == "current":
+        text += f"; {_say_sync(held)}"
+        if held.checked_at:
+            text += f" at {held.checked_at:%Y-%m-%d %H:%M:%S}"
+        if held.reason:
+            text += f", {held.reason}: {held.message}"
     return text
+
+
+def _say_sync(held: "SecretDocument") -> str:
+    if held.sync is None:
+        return "never checked"
+    return "could not tell" if held.sync is Sync.UNKNOWN else held.sync.replace("_", " ")
+
+
+def _say_none(*, pending: bool, sync: str | None) -> str:
+    if pending:
+        return "No account waits for a push to be settled."
+    return "No account is like that." if sync else "There are no accounts in the list yet."

@@ -9,10 +9,28 @@ from typing import Annotated
 import typer
 
 from provost import __version__
-from provost.cli import account, asset, audit, channel, imports, key, kind, lab, node, run, task, token, user
+from provost.cli import (
+    account,
+    asset,
+    audit,
+    channel,
+    found,
+    imports,
+    key,
+    kind,
+    lab,
+    node,
+    pair,
+    rule,
+    run,
+    task,
+    token,
+    user,
+)
 from provost.cli.check import check
 from provost.cli.disable import disable
 from provost.cli.discover import discover
+from provost.cli.enable import enable
 from provost.cli.init import init
 from provost.cli.output import print_json
 from provost.cli.push import push
@@ -38,6 +56,7 @@ app.command()(check)
 app.add_typer(node.app, name="node")
 app.add_typer(asset.app, name="asset")
 app.add_typer(account.app, name="account")
+app.add_typer(pair.app, name="pair")
 app.command("import")(imports.import_)
 app.command()(push)
 app.command()(discover)
@@ -45,7 +64,10 @@ app.command()(verify)
 app.command()(rotate)
 app.command()(reconcile)
 app.command()(disable)
+app.command()(enable)
 app.command()(remove)
+app.add_typer(found.app, name="found")
+app.add_typer(rule.app, name="rule")
 app.add_typer(task.app, name="task")
 app.add_typer(run.app, name="run")
 app.add_typer(kind.app, name="kind")

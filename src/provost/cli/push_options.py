@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, get_args
 import typer
 
 if TYPE_CHECKING:
+    from dataclasses import Field
+
     from pydantic import BaseModel
 
     from provost.core.passwords import PasswordRules
     from provost.core.push import PushSpec
     from provost.core.secrets import Secret
-    from provost.core.specs import RotateSpec
+    from provost.core.specs import RotateSpec, Spec
 
 S = TypeVar("S", bound="BaseModel")
 
@@ -33,6 +35,9 @@ class PushOptions:
     assets: Annotated[list[str] | None, typer.Option("--asset", help="An asset to push to (repeat).")] = None
     nodes: Annotated[
         list[str] | None, typer.Option("--node", help="A folder: all assets in it and below (repeat).")
+    ] = None
+    kinds: Annotated[
+        list[str] | None, typer.Option("--kind", help="Only assets of this kind (repeat for more).")
     ] = None
     secret_stdin: Annotated[
         bool,
@@ -70,6 +75,23 @@ class PushOptions:
     verify: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Log in with what was set.", rich_help_panel=HOW)
     ] = True
+    lifetime: Annotated[
+        str | None,
+        typer.Option(
+            "--lifetime",
+            help="How long accounts live that Provost creates: 12h, 30d (usual: for good).",
+            show_default=False,
+            rich_help_panel=HOW,
+        ),
+    ] = None
+    grace: Annotated[
+        str,
+        typer.Option(
+            "--grace",
+            help="At the end of its lifetime an account is disabled; after this time it is removed.",
+            rich_help_panel=HOW,
+        ),
+    ] = "7d"
     concurrency: Annotated[int, typer.Option("--concurrency", help="Assets at once.", rich_help_panel=HOW)] = 50
     connect_timeout: Annotated[
         float, typer.Option("--connect-timeout", help="Seconds.", rich_help_panel=HOW)
@@ -84,6 +106,7 @@ Given = Mapping[str, Any]
 
 _SAME: Final = {
     "accounts": "usernames",
+    "kinds": "kinds",
     "secret_type": "secret_type",
     "algorithm": "key_algorithm",
     "verify": "verify",
@@ -111,23 +134,34 @@ def take_rotation_options(command: Callable[..., None]) -> Callable[..., None]:
             usual.get(field.name, field.default),
         )
         for field in _FIELDS
-        if field.name != "verify"
+        if field.name not in _PUSH_ALONE
     ]
     return _take(command, parameters)
 
 
+def take_adoption_options(command: Callable[..., None]) -> Callable[..., None]:
+    """As `take_given_options`, with the options that say what secret accounts get, of those that there are."""
+    return _take(command, [_make_optional(field) for field in _FIELDS if field.name not in _ELSEWHERE])
+
+
+_ELSEWHERE: Final = frozenset({"accounts", "assets", "nodes", "secret_stdin", "key", "passphrase_stdin"})
+
+
 def take_given_options(command: Callable[..., None]) -> Callable[..., None]:
     """As `take_options`, with none of them needed: `given` gets those that were given."""
-    parameters = []
-    for field in _FIELDS:
-        kind, option = get_args(field.type)
-        optional = copy(option)
-        optional.show_default = False
-        parameters.append(_make_parameter(field.name, Annotated[kind | None, optional], None))
-    return _take(command, parameters)
+    return _take(command, [_make_optional(field) for field in _FIELDS])
 
 
 _FIELDS: Final = fields(PushOptions)
+_PUSH_ALONE: Final = {"verify", "kinds", "lifetime", "grace"}
+"""Options that say nothing of a rotation."""
+
+
+def _make_optional(field: "Field[Any]") -> inspect.Parameter:
+    kind, option = get_args(field.type)
+    optional = copy(option)
+    optional.show_default = False
+    return _make_parameter(field.name, Annotated[kind | None, optional], None)
 
 
 def _make_parameter(name: str, kind: Any, default: Any) -> inspect.Parameter:
@@ -195,6 +229,63 @@ def build_spec(given: Given, *, specified: bool, base: "PushSpec | None" = None)
     return _validate(PushSpec, values)
 
 
+def build_adoption(given: Given, *, base: "PushSpec | None" = None) -> "PushSpec":
+    """Return with what secret accounts are adopted: as the options say, else as in `base`, else a password.
+
+    Raises:
+        Refused: an option cannot be used.
+    """
+    usual = {"accounts": [], **({} if base else {"secret_type": "password"})}
+    return build_spec({**usual, **given}, specified=False, base=base)
+
+
+_OPTIONS: Final = {
+    "usernames": "account",
+    "key_algorithm": "algorithm",
+    "parameters": "param",
+    "rules": "length and the other rules of passwords",
+}
+"""What the fields of a spec are called on the command line, where that is something else."""
+
+
+def build_any(
+    action: str, given: Given, *, specified: bool, privileged: bool | None = None, base: "Spec | None" = None
+) -> "Spec":
+    """Return what the options ask for, where they say nothing as in `base`: any action that may be saved.
+
+    Raises:
+        Refused: an option cannot be used, is needed, or has nothing to do with the action.
+    """
+    from provost.core.errors import Refused
+    from provost.core.passwords import PasswordRules
+    from provost.core.push import PushSpec
+    from provost.core.specs import DiscoverSpec, ReconcileSpec, RotateSpec, VerifySpec
+
+    models: dict[str, type[Any]] = {
+        "push": PushSpec,
+        "verify": VerifySpec,
+        "reconcile": ReconcileSpec,
+        "rotate": RotateSpec,
+        "discover": DiscoverSpec,
+    }
+    if (model := models.get(action)) is None:
+        raise Refused(f"--action {action}: it is one of {', '.join(models)}.", code="option_refused")
+    if action == "push" and base is None and (needed := {"accounts", "secret_type"} - given.keys()):
+        names = " and ".join(f"--{name.removesuffix('s').replace('_', '-')}" for name in sorted(needed))
+        raise Refused(f"A push needs {names}.", code="usage")
+    rules = base.rules if isinstance(base, PushSpec | RotateSpec) else PasswordRules()
+    values = _read_options(given, rules, specified=specified)
+    if values["rules"] == rules:
+        del values["rules"]
+    if privileged is not None:
+        values["privileged"] = privileged
+    if strange := sorted(values.keys() - model.model_fields.keys()):
+        name = _OPTIONS.get(strange[0], strange[0]).replace("_", "-")
+        raise Refused(f"To {action}, there is no --{name}: leave it out.", code="option_refused")
+    made: Spec = _validate(model, (base.model_dump() if base else {"action": action}) | values)
+    return made
+
+
 def build_rotation(given: Given, *, specified: bool, privileged: bool) -> "RotateSpec":
     """Return the rotation that the options ask for.
 
@@ -210,6 +301,7 @@ def build_rotation(given: Given, *, specified: bool, privileged: bool) -> "Rotat
 
 def _read_options(given: Given, rules: "PasswordRules", *, specified: bool) -> dict[str, Any]:
     from provost.cli.pairs import split_pairs
+    from provost.core.durations import parse_duration
     from provost.core.model import Strategy
 
     values = {field: given[name] for name, field in _SAME.items() if name in given}
@@ -217,6 +309,7 @@ def _read_options(given: Given, rules: "PasswordRules", *, specified: bool) -> d
         values |= {"assets": given.get("assets", ()), "nodes": given.get("nodes", ())}
     if "params" in given:
         values["parameters"] = split_pairs(given["params"])
+    values |= {name: parse_duration(given[name]) for name in ("lifetime", "grace") if name in given}
     if specified:
         values["strategy"] = Strategy.SPECIFIED
     values["rules"] = _change_rules(rules, given)

@@ -7,6 +7,7 @@ from typing import Final
 import typer
 
 from provost.cli.call import call, call_all
+from provost.cli.finds import Finds, print_finds, read_finds
 from provost.cli.output import print_json, print_line, print_table
 from provost.core.documents import RecordDocument, RunDetailDocument, RunDocument
 from provost.core.model import FINE, SETTLED_WELL
@@ -24,10 +25,15 @@ def report_run(run_id: str, *, as_json: bool, interrupted: bool = False) -> None
     """Print a run that was worked off, and exit with its status; `interrupted`: a signal ended it."""
     run = call(SHOW_RUN, run=run_id)
     records = list_records(run_id)
-    print_run(run, records, as_json=as_json)
+    finds = read_finds(run) if run.action == "discover" and run.state == "finished" else None
+    print_run(run, records, as_json=as_json, finds=finds)
     if interrupted:
         raise typer.Exit(_INTERRUPTED)
-    if any(record.status not in FINE for record in records):
+    effects = finds.effects if finds else []
+    if any(record.status not in FINE for record in records) or any(
+        effect.state == "skipped" or (effect.state not in ALIVE and effect.counts.keys() - FINE)
+        for effect in effects
+    ):
         raise typer.Exit(1)
 
 
@@ -37,14 +43,20 @@ def list_records(run_id: str) -> list[RecordDocument]:
 
 
 def print_run(
-    run: RunDetailDocument, records: Sequence[RecordDocument], *, as_json: bool, whole: bool = False
+    run: RunDetailDocument,
+    records: Sequence[RecordDocument],
+    *,
+    as_json: bool,
+    whole: bool = False,
+    finds: Finds | None = None,
 ) -> None:
     """Print a run with its records; of a large one, unless `whole`, those that did not end well.
 
     A JSON document always holds them all.
     """
     if as_json:
-        print_json({"run": run, "records": records})
+        told = {"found": finds.new, "effects": finds.effects} if finds else {}
+        print_json({"run": run, "records": records, **told})
         return
     shown = records
     if len(records) > _SMALL and not (whole or run.dry_run):
@@ -56,10 +68,13 @@ def print_run(
         print_line(f"{rest} All of them: provost run show {str(run.id)[:8]}")
     if run.dry_run and run.state == "finished" and not run.reason:
         decisions = Counter(record.decision or record.status or "open" for record in records)
-        print_line(f"Nothing was changed. A push would do this: {sum_up(decisions)}.")
+        what = "A push would do this" if run.action == "push" else "What was looked at"
+        print_line(f"Nothing was changed. {what}: {sum_up(decisions)}.")
         return
     why = f"{run.reason}: {run.message}" if run.reason else f"{sum_up(run.counts)}."
     print_line(f"Run {run.id} is {run.state}: {why}")
+    if finds:
+        print_finds(finds)
     if run.dry_run or run.state in ALIVE:
         return
     if any(record.status not in SETTLED_WELL for record in records):

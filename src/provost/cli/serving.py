@@ -7,6 +7,7 @@ import signal
 import ssl
 import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from socket import socket
 from types import FrameType
 from typing import Final
@@ -49,6 +50,8 @@ def make_ready() -> None:
 
 def run_server(environment: Environment, tls: ssl.SSLContext | None, listener: socket) -> None:
     """Serve on `listener` until a signal says to stop."""
+    # Django would do it at the first request, which then waited for a second and more.
+    import_module(settings.ROOT_URLCONF)
     setup = users.prepare_setup()
     connections.close_all()
 

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from provost.cli.output import AsJson
-from provost.cli.push_options import Given, build_spec, read_specified, take_given_options, take_options
+from provost.cli.push_options import Given, build_any, read_specified, take_given_options
 from provost.cli.server import Detach, check_detach, find_chosen
 
 if TYPE_CHECKING:
     from provost.core.requests import ScheduleBody
 
-app = typer.Typer(help="Push tasks: saved, run again, or by the clock.", no_args_is_help=True)
+app = typer.Typer(help="Tasks: saved, run again, or by the clock.", no_args_is_help=True)
 
 _WHEN = "When"
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="The task's name.")]
@@ -28,15 +28,28 @@ _Zone = Annotated[
 _Window = Annotated[
     str | None, typer.Option("--window", help="Only in it: 'sat,sun 22:00-04:00'.", rich_help_panel=_WHEN)
 ]
+_Privileged = Annotated[
+    bool | None,
+    typer.Option(
+        "--privileged/--not-privileged",
+        help="Rotate privileged accounts, too, without naming them.",
+        show_default=False,
+        rich_help_panel="How",
+    ),
+]
 _Comment = Annotated[str | None, typer.Option("--comment", help="For people.", show_default=False)]
 
 
 @app.command()
-@take_options
+@take_given_options
 def create(
     name: _Name,
     *,
+    action: Annotated[
+        str, typer.Option("--action", help="push, verify, reconcile, rotate or discover.")
+    ] = "push",
     given: Given,
+    privileged: _Privileged = None,
     every: _Every = None,
     cron: _Cron = None,
     zone: _Zone = None,
@@ -44,24 +57,34 @@ def create(
     inactive: Annotated[
         bool, typer.Option("--inactive", help="The clock does not start it.", rich_help_panel=_WHEN)
     ] = False,
+    on_new_assets: Annotated[
+        bool,
+        typer.Option(
+            "--on-new-assets", help="Also for each asset that is added to its folders.", rich_help_panel=_WHEN
+        ),
+    ] = False,
     comment: _Comment = None,
     as_json: AsJson = False,
 ) -> None:
-    """Save a push under a name. Nothing is contacted; its folders are looked into when it runs."""
+    """Save a push, or another action, under a name. Nothing is contacted; folders are looked into when it runs.
+
+    A push needs --account and --secret-type; whatever else there is has the defaults of that command.
+    """
     from provost.cli.call import call, say
     from provost.cli.secrets import make_secret_body
     from provost.cli.task_report import print_task
     from provost.core.operations import CREATE_TASK
     from provost.core.requests import TaskBody
 
-    specified = read_specified(given, given["secret_type"])
+    specified = read_specified(given, given.get("secret_type", "password"))
     body = say(
         TaskBody,
         name=name,
-        spec=build_spec(given, specified=specified is not None),
+        spec=build_any(action, given, specified=specified is not None, privileged=privileged),
         schedule=_build_schedule(None, every=every, cron=cron, zone=zone, window=window),
         active=not inactive,
         comment=comment or "",
+        new_assets=on_new_assets,
         secret=make_secret_body(specified) if specified else None,
     )
     print_task(call(CREATE_TASK, body=body), as_json=as_json)
@@ -80,7 +103,7 @@ def list_(*, as_json: AsJson = False) -> None:
 
 @app.command()
 def show(name: _Name, *, as_json: AsJson = False) -> None:
-    """Show a task: what it pushes, when it is due, and its last runs."""
+    """Show a task: what it does, when it is due, and its last runs."""
     from provost.cli.call import call
     from provost.cli.task_report import print_task
     from provost.core.operations import SHOW_TASK
@@ -94,7 +117,10 @@ def edit(
     name: _Name,
     *,
     given: Given,
+    privileged: _Privileged = None,
     random: Annotated[bool, typer.Option("--random", help="Random secrets, instead of one of yours.")] = False,
+    no_lifetime: Annotated[bool, typer.Option("--no-lifetime", help="Accounts live for good.")] = False,
+    all_kinds: Annotated[bool, typer.Option("--all-kinds", help="Assets of every kind.")] = False,
     no_params: Annotated[bool, typer.Option("--no-params", help="Take all parameters away.")] = False,
     every: _Every = None,
     cron: _Cron = None,
@@ -106,6 +132,15 @@ def edit(
     ] = False,
     active: Annotated[
         bool | None, typer.Option("--active/--inactive", show_default=False, rich_help_panel=_WHEN)
+    ] = None,
+    on_new_assets: Annotated[
+        bool | None,
+        typer.Option(
+            "--on-new-assets/--no-on-new-assets",
+            help="Also for each asset that is added to its folders.",
+            show_default=False,
+            rich_help_panel=_WHEN,
+        ),
     ] = None,
     rename: Annotated[str | None, typer.Option("--rename", help="Give it another name.")] = None,
     comment: _Comment = None,
@@ -120,14 +155,22 @@ def edit(
     from provost.core.operations import EDIT_TASK, SHOW_TASK
     from provost.core.push import PushSpec
     from provost.core.requests import ScheduleBody, TaskPatch
+    from provost.core.specs import RotateSpec
 
     before = call(SHOW_TASK, name=name)
-    if not isinstance(before.spec, PushSpec):
-        raise Refused(f"Task {name} is no push: delete it and create it anew.", code="option_refused")
-    specified = read_specified(given, given.get("secret_type", before.spec.secret_type))
+    spec = before.spec
+    sets = isinstance(spec, PushSpec | RotateSpec)
+    if (random or no_params) and not sets:
+        raise Refused(f"To {spec.action} sets no secrets: leave out --random and --no-params.", code="usage")
+    usual = spec.secret_type if isinstance(spec, PushSpec | RotateSpec) else "password"
+    specified = read_specified(given, given.get("secret_type", usual))
     changes: dict[str, Any] = {}
     if random:
         changes["strategy"] = Strategy.RANDOM
+    if no_lifetime:
+        changes["lifetime"] = None
+    if all_kinds:
+        changes["kinds"] = ()
     if no_params:
         changes["parameters"] = {}
     base = None
@@ -138,11 +181,18 @@ def edit(
     patch = list_given(
         name=rename,
         active=active,
+        new_assets=on_new_assets,
         comment=comment,
         secret=make_secret_body(specified) if specified else None,
     )
     patch |= {
-        "spec": build_spec(given, specified=specified is not None, base=before.spec.model_copy(update=changes)),
+        "spec": build_any(
+            spec.action,
+            given,
+            specified=specified is not None,
+            privileged=privileged,
+            base=spec.model_copy(update=changes),
+        ),
         "schedule": _build_schedule(base, every=every, cron=cron, zone=zone, window=window),
     }
     task = call(EDIT_TASK, name=name, body=say(TaskPatch, **patch), version=before.version)

@@ -7,12 +7,13 @@ from provost.cli.call import call
 from provost.cli.output import print_fields, print_json, print_line, print_table
 from provost.cli.report import print_runs, sum_up
 from provost.core.documents import ScheduleDocument, TaskDetailDocument, TaskDocument
+from provost.core.durations import write_duration
 from provost.core.errors import NotFound
 from provost.core.model import SecretType, Strategy
 from provost.core.operations import SHOW_RUN
 from provost.core.push import PushSpec
 from provost.core.schedule import find_zone
-from provost.core.specs import DiscoverSpec, RemoveSpec, RotateSpec, Spec
+from provost.core.specs import DiscoverSpec, ReconcileSpec, RemoveSpec, RotateSpec, Spec, VerifySpec
 
 
 def print_tasks(tasks: Sequence[TaskDocument], *, as_json: bool) -> None:
@@ -21,10 +22,11 @@ def print_tasks(tasks: Sequence[TaskDocument], *, as_json: bool) -> None:
         print_json({"tasks": tasks})
         return
     print_table(
-        ("task", "when", "next", "last run"),
+        ("task", "action", "when", "next", "last run"),
         [
             (
                 task.name,
+                task.spec.action,
                 _say_when(task),
                 _show_time(task.schedule, task.next_due) if task.schedule else None,
                 _say_last(task),
@@ -44,9 +46,10 @@ def print_task(task: TaskDetailDocument, *, as_json: bool) -> None:
     lines: list[tuple[str, object]] = [
         ("task", task.name),
         ("action", spec.action),
-        ("accounts", [] if isinstance(spec, DiscoverSpec) else list(spec.usernames)),
+        ("accounts", _say_accounts(spec)),
         ("assets", list(spec.assets)),
         ("nodes", list(spec.nodes)),
+        ("kinds", list(spec.kinds) if isinstance(spec, PushSpec) else []),
         *_say_settings(spec),
         ("concurrency", spec.concurrency),
         ("when", _say_when(task)),
@@ -60,21 +63,35 @@ def print_task(task: TaskDetailDocument, *, as_json: bool) -> None:
         print_runs(task.runs, as_json=False)
 
 
+def _say_accounts(spec: Spec) -> list[str] | str:
+    if isinstance(spec, DiscoverSpec):
+        return "all that there are"
+    if isinstance(spec, RotateSpec) and not (spec.usernames or spec.privileged):
+        return "all in the list, but for privileged ones"
+    return list(spec.usernames) or "all in the list"
+
+
 def _say_settings(spec: Spec) -> list[tuple[str, object]]:
     lines: list[tuple[str, object]] = []
     if isinstance(spec, PushSpec | RotateSpec):
         lines.append(("secret", _say_secret(spec)))
     if isinstance(spec, PushSpec | RotateSpec | RemoveSpec):
         lines.append(("parameters", [f"{name}={value}" for name, value in spec.parameters.items()]))
+    if isinstance(spec, VerifySpec | ReconcileSpec):
+        lines.append(("secrets", spec.secret_type or "of every type"))
     if isinstance(spec, PushSpec):
         lines.append(("verify", spec.verify))
+        if spec.lifetime is not None:
+            lines.append(("lifetime", write_duration(spec.lifetime)))
+            lines.append(("grace", write_duration(spec.grace)))
     return lines
 
 
 def _say_when(task: TaskDocument) -> str:
-    if task.schedule is None:
-        return "when somebody runs it"
-    return task.schedule.words + ("" if task.active else " (not active)")
+    words = "when somebody runs it" if task.schedule is None else task.schedule.words
+    if task.new_assets:
+        words += ", and for new assets"
+    return words if task.active or not (task.schedule or task.new_assets) else f"{words} (not active)"
 
 
 def _say_secret(spec: PushSpec | RotateSpec) -> str:

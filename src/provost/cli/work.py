@@ -10,11 +10,20 @@ from provost.cli.progress import Progress
 from provost.cli.report import report_run
 from provost.engine import Event, Settled
 from provost.server.models import Run
+from provost.server.models.runs import RunState
 from provost.server.services.execution import Control, execute
 
 
 def work_off(run: Run, *, as_json: bool) -> None:
-    """Execute a run, report it, and exit with its status."""
+    """Execute a run, and those that rules make for what it finds; report it, and exit with its status."""
+    interrupted = _execute(run, as_json=as_json)
+    for effect in run.effects.filter(attended=True, state=RunState.QUEUED):
+        interrupted = interrupted or _execute(effect, as_json=as_json)
+    report_run(str(run.id), as_json=as_json, interrupted=interrupted)
+
+
+def _execute(run: Run, *, as_json: bool) -> bool:
+    """Execute a run, and tell whether a signal ended it."""
     control = Control()
     with Progress(run.records.count(), quiet=as_json) as progress:
 
@@ -22,8 +31,7 @@ def work_off(run: Run, *, as_json: bool) -> None:
             if isinstance(event, Settled):
                 progress.count(outcome.status.value for outcome in event.outcomes)
 
-        interrupted = _drive(execute(run=run, control=control, observe=observe), control)
-    report_run(str(run.id), as_json=as_json, interrupted=interrupted)
+        return _drive(execute(run=run, control=control, observe=observe), control)
 
 
 def _drive(work: Coroutine[Any, Any, None], control: Control) -> bool:

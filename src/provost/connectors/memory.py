@@ -52,10 +52,12 @@ class Step(StrEnum):
     """Before keys are taken away."""
     DISABLE = "disable"
     """Before an account is disabled."""
+    ENABLE = "enable"
+    """Before an account is enabled."""
     REMOVE = "remove"
     """Before an account is removed."""
     ANSWER = "answer"
-    """After any of these four. At all of them `Unreachable` ends all answers, another error is this one's."""
+    """After any of these five. At all of them `Unreachable` ends all answers, another error is this one's."""
     DISCOVER = "discover"
     """Before each account is told of, and with an empty name before the first."""
     VERIFY = "verify"
@@ -268,6 +270,11 @@ class MemorySession:
         for username in usernames:
             yield await self._answer(username, partial(self._disable, username))
 
+    async def enable(self, usernames: Sequence[str]) -> AsyncIterator[Applied]:
+        """Enable accounts; raises as `apply` does."""
+        for username in usernames:
+            yield await self._answer(username, partial(self._enable, username))
+
     async def remove(self, removals: Sequence[Removal]) -> AsyncIterator[Applied]:
         """Remove accounts; raises as `apply` does."""
         for removal in removals:
@@ -335,6 +342,11 @@ class MemorySession:
         await self._host.script(Step.DISABLE, username)
         if account := self._host.accounts.get(username):
             account.disabled = True
+
+    async def _enable(self, username: str) -> None:
+        await self._host.script(Step.ENABLE, username)
+        if account := self._host.accounts.get(username):
+            account.disabled = False
 
     async def _remove(self, username: str) -> None:
         self._check_expendable(username)

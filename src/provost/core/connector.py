@@ -142,6 +142,10 @@ class Session(Protocol):
         """Let accounts in no more, by any secret, and end what they have running. Twice is once."""
         ...
 
+    def enable(self, usernames: Sequence[str]) -> AsyncIterator[Applied]:
+        """Let disabled accounts in again, by the secrets that they had. One that lets in is no error."""
+        ...
+
     def remove(self, removals: Sequence[Removal]) -> AsyncIterator[Applied]:
         """Remove accounts with what Provost made for them. One that is not there is no error.
 
@@ -161,7 +165,7 @@ class Connector(Protocol):
     default_port: int
     secret_types: frozenset[SecretType]
     capabilities: frozenset[Capability]
-    """Which of a session's `discover`, `disable` and `remove` may be called; `withdraw` comes with SSH keys."""
+    """Which of a session's methods of these names may be called; `withdraw` comes with SSH keys."""
     options: type[BaseModel]
     """What an asset of this kind may carry (`provost asset add --option K=V`)."""
     parameters: type[BaseModel]

@@ -1,8 +1,8 @@
 """What a discovery tells of an account that is on a target."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime
-from typing import Final
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
@@ -52,24 +52,64 @@ WATCHED: Final = (
 )  # fmt: skip
 """Facts whose change somebody should know of; beside these, keys that are not Provost's own."""
 
+IDENTIFYING: Final = frozenset({"uid", "groups", "superuser", "privileges"})
+"""Facts that make it another account, or give it other rights, when they change."""
 
-def list_changes(before: Facts, after: Facts, *, own: Collection[str] = ()) -> list[str]:
-    """Return the names of watched facts that differ; what could not be told either time does not.
+
+class FactChange(BaseModel):
+    """A watched fact that differs: what was and what is, as texts. Of many things, those that went and came."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    field: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+def list_changes(before: Facts, after: Facts, *, own: Collection[str] = ()) -> list[FactChange]:
+    """Return how watched facts differ; what could not be told either time does not.
 
     `own` are the fingerprints of keys that Provost put there: they come and go.
     """
-    changed = [
-        name
-        for name in WATCHED
-        if (old := getattr(before, name)) is not None
-        and (new := getattr(after, name)) is not None
-        and old != new
-    ]
+    changes = []
+    for name in WATCHED:
+        old, new = getattr(before, name), getattr(after, name)
+        if old is not None and new is not None:
+            changes += _compare(name, _write(old), _write(new))
     if before.keys is not None and after.keys is not None:
-        sets = [
-            {(key.fingerprint, key.options) for key in keys if key.fingerprint not in own}
-            for keys in (before.keys, after.keys)
-        ]
-        if sets[0] != sets[1]:
-            changed.append("keys")
-    return changed
+        changes += _compare("keys", _write_keys(before.keys, own), _write_keys(after.keys, own))
+    return changes
+
+
+def _compare(field: str, old: Mapping[object, str], new: Mapping[object, str]) -> list[FactChange]:
+    gone = tuple(text for what, text in old.items() if what not in new)
+    came = tuple(text for what, text in new.items() if what not in old)
+    return [FactChange(field=field, before=gone, after=came)] if gone or came else []
+
+
+def _write(value: Any) -> dict[object, str]:
+    if isinstance(value, tuple):
+        return {one: str(one) for one in value}
+    if isinstance(value, bool):
+        return {value: "yes" if value else "no"}
+    return {value: str(value)}
+
+
+def _write_keys(keys: Iterable[KeyFacts], own: Collection[str]) -> dict[object, str]:
+    return {
+        (key.fingerprint, key.options): " ".join(
+            filter(None, (key.options, key.algorithm, key.fingerprint, key.comment))
+        )
+        for key in keys
+        if key.fingerprint not in own
+    }
+
+
+def fill(accepted: Facts, latest: Facts) -> Facts:
+    """Return accepted facts, with what could not be told when they were accepted as it was told since."""
+    told = {
+        name: value
+        for name in Facts.model_fields
+        if getattr(accepted, name) is None and (value := getattr(latest, name)) is not None
+    }
+    return accepted.model_copy(update=told)

@@ -13,6 +13,7 @@ class Action(StrEnum):
     ROTATE = "rotate"
     RECONCILE = "reconcile"
     DISABLE = "disable"
+    ENABLE = "enable"
     REMOVE = "remove"
 
 
@@ -21,6 +22,7 @@ class Capability(StrEnum):
 
     DISCOVER = "discover"
     DISABLE = "disable"
+    ENABLE = "enable"
     REMOVE = "remove"
 
 

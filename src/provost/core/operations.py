@@ -85,6 +85,14 @@ REMOVE_ACCOUNT: Final = _operation(
     "accounts", "remove_account", "DELETE /accounts/{path:account}", type(None), 204
 )
 
+LIST_PAIRS: Final = _operation("pairs", "list_pairs", "GET /pairs", _Page[told.PairDocument])
+ADD_PAIR: Final = _operation("pairs", "add_pair", "POST /pairs", told.PairDocument, 201)
+SHOW_PAIR: Final = _operation("pairs", "show_pair", "GET /pairs/{name}", told.PairDocument)
+REMOVE_PAIR: Final = _operation("pairs", "remove_pair", "DELETE /pairs/{name}", type(None), 204)
+ROTATE_PAIR: Final = _operation(
+    "pairs", "rotate_pair", "POST /pairs/{name}/rotate", told.RunDetailDocument, 202
+)
+
 LIST_RUNS: Final = _operation("runs", "list_runs", "GET /runs", _Page[told.RunDocument])
 PUSH: Final = _operation("runs", "push", "POST /runs", told.RunDetailDocument, 202)
 SHOW_RUN: Final = _operation("runs", "show_run", "GET /runs/{run}", told.RunDetailDocument)
@@ -95,6 +103,22 @@ COUNT_RECORDS: Final = _operation(
 LIST_REASONS: Final = _operation("runs", "list_reasons", "GET /runs/{run}/reasons", list[told.ReasonDocument])
 RETRY_RUN: Final = _operation("runs", "retry_run", "POST /runs/{run}/retry", told.RunDetailDocument, 202)
 CANCEL_RUN: Final = _operation("runs", "cancel_run", "POST /runs/{run}/cancel", told.RunDetailDocument)
+
+LIST_FOUND: Final = _operation("found", "list_found", "GET /found", _Page[told.FoundDocument])
+COUNT_FOUND: Final = _operation("found", "count_found", "GET /found/counts", told.StandingCountsDocument)
+ACCEPT_FOUND: Final = _operation("found", "accept", "POST /found/accept", told.NamedDocument)
+IGNORE_FOUND: Final = _operation("found", "ignore", "POST /found/ignore", told.NamedDocument)
+FORGET_FOUND: Final = _operation("found", "forget", "POST /found/forget", told.NamedDocument)
+ENLIST_FOUND: Final = _operation("found", "enlist", "POST /found/enlist", told.NamedDocument)
+ADOPT_FOUND: Final = _operation("found", "adopt", "POST /found/adopt", told.RunDetailDocument, 202)
+SHOW_FOUND: Final = _operation("found", "show_found", "GET /found/{path:account}", told.FoundDetailDocument)
+
+LIST_RULES: Final = _operation("rules", "list_rules", "GET /rules", list[told.RuleDocument])
+ADD_RULE: Final = _operation("rules", "add_rule", "POST /rules", told.RuleDocument, 201)
+SHOW_RULE: Final = _operation("rules", "show_rule", "GET /rules/{name}", told.RuleDocument)
+EDIT_RULE: Final = _operation("rules", "edit_rule", "PATCH /rules/{name}", told.RuleDocument)
+REMOVE_RULE: Final = _operation("rules", "remove_rule", "DELETE /rules/{name}", type(None), 204)
+PREVIEW_RULE: Final = _operation("rules", "preview_rule", "POST /onboarding/preview", told.RulePreviewDocument)
 
 LIST_TASKS: Final = _operation("tasks", "list_tasks", "GET /tasks", _Page[told.TaskDocument])
 CREATE_TASK: Final = _operation("tasks", "create_task", "POST /tasks", told.TaskDetailDocument, 201)

@@ -2,7 +2,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Scope(BaseModel):
-    """Where something is done: on assets, and in nodes with all below them. Times in seconds."""
+    """Where something is done: on assets, and in nodes with all below them. Times in seconds.
+
+    The node "/" is all assets there are.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 

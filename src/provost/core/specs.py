@@ -60,6 +60,13 @@ class DisableSpec(Scope):
     force: Annotated[bool, Field(strict=True)] = False
 
 
+class EnableSpec(Scope):
+    """Accounts that Provost disabled, and that are to let in again by the secrets that they have."""
+
+    action: Literal["enable"]
+    usernames: _Usernames
+
+
 class RemoveSpec(Scope):
     """Accounts that are to go from their assets, and from the list.
 
@@ -72,7 +79,7 @@ class RemoveSpec(Scope):
     force: Annotated[bool, Field(strict=True)] = False
 
 
-Spec = PushSpec | DiscoverSpec | VerifySpec | ReconcileSpec | RotateSpec | DisableSpec | RemoveSpec
+Spec = PushSpec | DiscoverSpec | VerifySpec | ReconcileSpec | RotateSpec | DisableSpec | EnableSpec | RemoveSpec
 
 
 def _tell_action(given: Any) -> str:
@@ -88,6 +95,7 @@ AnySpec = Annotated[
     | Annotated[ReconcileSpec, Tag("reconcile")]
     | Annotated[RotateSpec, Tag("rotate")]
     | Annotated[DisableSpec, Tag("disable")]
+    | Annotated[EnableSpec, Tag("enable")]
     | Annotated[RemoveSpec, Tag("remove")],
     Discriminator(_tell_action),
 ]

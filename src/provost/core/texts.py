@@ -25,3 +25,14 @@ def _is_whole(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def mend_text(value: Any) -> Any:
+    """Return what a target said with a mark in the place of each character that no text may hold."""
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+    if isinstance(value, dict):
+        return {mend_text(name): mend_text(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [mend_text(part) for part in value]
+    return value

@@ -9,7 +9,7 @@ from provost.engine.checking import reconcile, verify
 from provost.engine.discovery import discover
 from provost.engine.job import Work
 from provost.engine.push import push
-from provost.engine.removal import disable, remove
+from provost.engine.removal import disable, enable, remove
 from provost.engine.rotation import rotate
 
 ACTIONS: Final[Mapping[Action, Callable[[Work], Awaitable[None]]]] = MappingProxyType(
@@ -20,6 +20,7 @@ ACTIONS: Final[Mapping[Action, Callable[[Work], Awaitable[None]]]] = MappingProx
         Action.ROTATE: rotate,
         Action.RECONCILE: reconcile,
         Action.DISABLE: disable,
+        Action.ENABLE: enable,
         Action.REMOVE: remove,
     }
 )

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -59,6 +60,8 @@ class Work:
         self._cancel = cancel
         self._emit = emit
         self._logins = asyncio.Semaphore(limits.logins)
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """One login at a time to an account: what it can afford is known when the one before is answered."""
         self._patience = _measure_patience(job.target, limits)
         self._scrubber = Scrubber(collect_secrets(job))
         self.ledger = Ledger(job, self._scrubber)
@@ -265,20 +268,16 @@ class Work:
 
     async def log_in(self, wanted: Wanted, secret: Secret, *, spare: int = 0) -> Verification:
         """Log in once as an account, if it can afford to be refused and has `spare` tries left even then."""
-        async with self._logins:
+        async with self._turns[wanted.username], self._logins:
             if self._tries[wanted.username] <= spare:
                 return Verification(Verdict.UNKNOWN, GUARD, _tell_guard(wanted.username, self.asset))
-            session = self._connected
-            self._tries[wanted.username] -= 1  # while it goes on: the account may be logged in to twice at once
             try:
                 async with asyncio.timeout(self._patience):
-                    verification = await session.verify(wanted.username, secret)
+                    verification = await self._connected.verify(wanted.username, secret)
             except TimeoutError:
                 return Verification(
                     Verdict.UNKNOWN, Unreachable.code, f"The login on {self.asset} was not answered in time."
                 )
-            finally:
-                self._tries[wanted.username] += 1
             if verification.refused:
                 self.see_refusal(self.job.target.asset_id, wanted.username)
             return verification

@@ -1,8 +1,8 @@
-"""What ends an account on a target: it is disabled, or removed."""
+"""What ends an account on a target, for a time or for good: it is disabled, enabled again, or removed."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
-from provost.core.connector import Removal
+from provost.core.connector import Applied, Removal, Session
 from provost.core.errors import TargetError
 from provost.core.job import Wanted
 from provost.core.model import Presence, Status
@@ -11,21 +11,35 @@ from provost.engine.job import Work
 
 async def disable(work: Work) -> None:
     """Let the accounts of the job in no more."""
+    told = await _list_present(work, Status.UNCHANGED, "disabled")
+    await _tell(work, told, lambda session: session.disable([wanted.username for wanted in told]))
+
+
+async def enable(work: Work) -> None:
+    """Let the accounts of the job in again."""
+    told = await _list_present(work, Status.FAILED, "enabled")
+    await _tell(work, told, lambda session: session.enable([wanted.username for wanted in told]))
+
+
+async def _list_present(work: Work, absent: Status, done: str) -> list[Wanted]:
+    """Return the accounts to do something to; those that are not there are settled, and all in a dry run."""
     presence = await work.observe()
     told = []
     for wanted in _list_open(work):
         if presence[wanted.username] is Presence.ABSENT:
-            work.ledger.settle(
-                wanted, Status.UNCHANGED, "account_absent", f"{wanted.username} is not on {work.asset}."
-            )
+            work.ledger.settle(wanted, absent, "account_absent", f"{wanted.username} is not on {work.asset}.")
         elif work.job.dry_run:
-            work.ledger.settle(wanted, Status.UNCHANGED, "dry_run", f"{wanted.username} would be disabled.")
+            work.ledger.settle(wanted, Status.UNCHANGED, "dry_run", f"{wanted.username} would be {done}.")
         else:
             told.append(wanted)
+    return told
+
+
+async def _tell(work: Work, told: list[Wanted], ask: Callable[[Session], AsyncIterator[Applied]]) -> None:
     if not told:
         return
     work.stop_if_cancelled()
-    await work.tell(told, lambda session: session.disable([wanted.username for wanted in told]))
+    await work.tell(told, ask)
     for wanted in work.ledger.list_acknowledged():
         work.ledger.settle(wanted, Status.SUCCEEDED)
 

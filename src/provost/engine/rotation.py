@@ -27,7 +27,17 @@ async def rotate(work: Work) -> None:
     for wanted in ready:
         if wanted.login is not None:
             work.stop_if_cancelled()
-            await _rotate_together(work, [wanted], ready)
+            if not await _rotate_together(work, [wanted], ready):
+                break
+    for wanted in ready:  # two secrets in doubt could be more than the guard lets be tried
+        if not work.ledger.is_settled(wanted):
+            work.ledger.settle(
+                wanted,
+                Status.FAILED,
+                "other_unproven",
+                f"Another secret that Provost works on {work.asset} with was set and not proven, so this one "
+                "was left as it is. First: provost verify",
+            )
 
 
 def _is_ready(work: Work, wanted: Wanted, presence: Mapping[str, Presence]) -> bool:
@@ -60,7 +70,8 @@ def _is_ready(work: Work, wanted: Wanted, presence: Mapping[str, Presence]) -> b
     return False
 
 
-async def _rotate_together(work: Work, accounts: list[Wanted], ready: Mapping[Wanted, Staged]) -> None:
+async def _rotate_together(work: Work, accounts: list[Wanted], ready: Mapping[Wanted, Staged]) -> bool:
+    """Set, prove and tidy up; tell whether every new secret was proven."""
     changes = []
     for wanted in accounts:
         work.ledger.note(wanted, None, ready[wanted].id)
@@ -84,6 +95,7 @@ async def _rotate_together(work: Work, accounts: list[Wanted], ready: Mapping[Wa
     left = await _withdraw(work, [wanted for wanted in told if wanted in proven], ready)
     for wanted, proof in proofs:
         _settle(work, wanted, proof.result(), left.get(wanted.username) or left.get("", ""))
+    return len(proven) == len(accounts)
 
 
 async def _withdraw(work: Work, accounts: Iterable[Wanted], ready: Mapping[Wanted, Staged]) -> dict[str, str]:

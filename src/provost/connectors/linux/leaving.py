@@ -33,6 +33,12 @@ def encode_disabling(index: int, username: str, actor: str) -> bytes:
     return b"".join(_frame(index, username, quote_command("p_disable", actor)))
 
 
+def encode_enabling(index: int, username: str, actor: str) -> bytes:
+    """Return the lines that enable an account again, and answer with `index`; raises as `encode_disabling`."""
+    _check_expendable(username, actor)
+    return b"".join(_frame(index, username, quote_command("p_enable", actor)))
+
+
 def encode_removal(index: int, removal: Removal, actor: str, options: LinuxOptions) -> bytes:
     """Return the lines that remove an account, and answer with `index`; raises as `encode_disabling`."""
     parameters = removal.parameters

@@ -9,7 +9,7 @@ import asyncssh
 from provost.connectors._ssh import Routes
 from provost.connectors.linux.changes import encode_change, encode_withdrawal
 from provost.connectors.linux.discovery import Discovery
-from provost.connectors.linux.leaving import encode_disabling, encode_removal
+from provost.connectors.linux.leaving import encode_disabling, encode_enabling, encode_removal
 from provost.connectors.linux.parameters import LinuxOptions
 from provost.connectors.linux.policy import Policy
 from provost.connectors.linux.shell import Shell, quote_command
@@ -22,15 +22,18 @@ from provost.core.secrets import Secret
 
 _REFUSALS = frozenset(
     {
-        "acting_account", "appeared", "archive_failed", "cleanup_failed", "create_refused", "disable_refused",
-        "host_not_writable", "key_refused", "keys_disabled", "keys_file_unknown", "lookup_failed", "no_home",
-        "no_useradd", "not_local", "password_refused", "protected_account", "sudo_missing", "sudo_refused",
-        "sudoers_d_unused", "uid_shared", "unsafe_path",
+        "acting_account", "appeared", "archive_failed", "cleanup_failed", "create_refused",
+        "disable_refused", "enable_refused", "host_not_writable", "key_refused", "keys_disabled",
+        "keys_file_unknown", "lookup_failed", "no_home", "no_useradd", "not_local", "password_refused",
+        "protected_account", "sudo_missing", "sudo_refused", "sudoers_d_unused", "uid_shared",
+        "unsafe_path",
     }
 )  # fmt: skip
 """What the shell says when certainly nothing was set; of anything else that is not believed."""
 
-_DOUBTS = frozenset({"disable_unsure", "key_unsure", "password_unsure", "processes_left", "remove_unfinished"})
+_DOUBTS = frozenset(
+    {"disable_unsure", "enable_unsure", "key_unsure", "password_unsure", "processes_left", "remove_unfinished"}
+)
 
 
 class LinuxSession:
@@ -120,6 +123,16 @@ class LinuxSession:
         self._shell.load("leave")
         orders = [
             (username, partial(encode_disabling, index, username, self.actor))
+            for index, username in enumerate(usernames)
+        ]
+        async for applied in self._order(orders):
+            yield applied
+
+    async def enable(self, usernames: Sequence[str]) -> AsyncIterator[Applied]:
+        """Unlock accounts, and give them back the expiry and the shell that they had."""
+        self._shell.load("leave")
+        orders = [
+            (username, partial(encode_enabling, index, username, self.actor))
             for index, username in enumerate(usernames)
         ]
         async for applied in self._order(orders):

@@ -12,6 +12,15 @@ from provost.core.documents.accounts import (
 )
 from provost.core.documents.base import Document, PageDocument, ProblemDocument
 from provost.core.documents.channels import ChannelDocument, DeliveryDocument, NewChannelDocument
+from provost.core.documents.found import (
+    FoundDetailDocument,
+    FoundDocument,
+    LeftDocument,
+    NamedDocument,
+    RuleDocument,
+    RulePreviewDocument,
+    StandingCountsDocument,
+)
 from provost.core.documents.inventory import (
     AssetDetailDocument,
     AssetDocument,
@@ -28,6 +37,7 @@ from provost.core.documents.inventory import (
 from provost.core.documents.overview import (
     AccountCountsDocument,
     AgeDocument,
+    ChecksDocument,
     DayDocument,
     DueDocument,
     FailureDocument,
@@ -35,6 +45,7 @@ from provost.core.documents.overview import (
     StepsDocument,
     WantingDocument,
 )
+from provost.core.documents.pairs import PairDocument
 from provost.core.documents.runs import (
     ActivityDocument,
     ReasonDocument,
@@ -72,23 +83,29 @@ __all__ = [
     "AssetDocument",
     "AuditDocument",
     "ChannelDocument",
+    "ChecksDocument",
     "DayDocument",
     "DeliveryDocument",
     "Document",
     "DueDocument",
     "FailureDocument",
     "FindingDocument",
+    "FoundDetailDocument",
+    "FoundDocument",
     "GrantDocument",
     "HistoryDocument",
     "HostKeyDocument",
     "ImportChangesDocument",
     "ImportDocument",
     "KindDocument",
+    "LeftDocument",
+    "NamedDocument",
     "NewChannelDocument",
     "NewTokenDocument",
     "NodeDocument",
     "OverviewDocument",
     "PageDocument",
+    "PairDocument",
     "PrivilegedDocument",
     "ProblemDocument",
     "ProofDocument",
@@ -97,6 +114,8 @@ __all__ = [
     "RecordDocument",
     "RevealedDocument",
     "RotationDocument",
+    "RuleDocument",
+    "RulePreviewDocument",
     "RunDetailDocument",
     "RunDocument",
     "SampleDocument",
@@ -105,6 +124,7 @@ __all__ = [
     "SessionDocument",
     "SettingDocument",
     "SettingsDocument",
+    "StandingCountsDocument",
     "StepsDocument",
     "TargetsDocument",
     "TaskDetailDocument",

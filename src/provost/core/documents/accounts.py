@@ -35,7 +35,11 @@ class SecretDocument(Document):
 
 
 class AccountDocument(Document):
-    """A username on an asset; in the list since `listed_at`, or not (null)."""
+    """A username on an asset; in the list since `listed_at`, or not (null).
+
+    It lives until `expires_at`, or for good (null), and is removed `grace` seconds after that.  With
+    `reconcile`, its secret may be set again where the target refuses it.
+    """
 
     username: str
     asset: str
@@ -43,6 +47,10 @@ class AccountDocument(Document):
     priority: int
     become: Become
     created_by_provost: bool
+    reconcile: bool
+    expires_at: datetime | None
+    grace: int
+    disabled_at: datetime | None
     listed_at: datetime | None
     created: datetime
     version: int
@@ -50,8 +58,10 @@ class AccountDocument(Document):
 
 
 class AccountDetailDocument(AccountDocument):
-    """An account, with those of the caller's `rights` that extend to it."""
+    """An account, with its asset's `kind`, its `pair`, and those of the caller's `rights` that extend to it."""
 
+    kind: str
+    pair: str | None
     rights: list[Right]
 
 

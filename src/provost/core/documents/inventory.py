@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from provost.core.documents.base import Document
-from provost.core.model import Become, SecretType
+from provost.core.model import Become, Capability, SecretType
 
 
 class NodeDocument(Document):
@@ -74,13 +74,18 @@ class TrustDocument(Document):
 
 
 class KindDocument(Document):
-    """A kind of target, with the JSON schemas of an asset's options and of a push's parameters."""
+    """A kind of target, with the JSON schemas of an asset's options, and of what pushes and removals are told.
+
+    `capabilities` are what it can do besides setting secrets and proving them.
+    """
 
     kind: str
     default_port: int
     secret_types: list[SecretType]
+    capabilities: list[Capability]
     options: dict[str, Any]
     parameters: dict[str, Any]
+    removal: dict[str, Any]
 
 
 class TargetsDocument(Document):

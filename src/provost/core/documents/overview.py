@@ -4,6 +4,7 @@ from datetime import date, datetime
 from uuid import UUID
 
 from provost.core.documents.base import Document
+from provost.core.documents.found import StandingCountsDocument
 from provost.core.documents.runs import RunDocument
 
 
@@ -14,6 +15,15 @@ class AccountCountsDocument(Document):
     privileged: int
     created_by_provost: int
     unsettled: int
+
+
+class ChecksDocument(Document):
+    """How many accounts have a secret in force whose last check told this; `never`: that was never checked."""
+
+    in_sync: int
+    out_of_sync: int
+    unknown: int
+    never: int
 
 
 class DayDocument(Document):
@@ -56,11 +66,12 @@ class AgeDocument(Document):
 
 
 class StepsDocument(Document):
-    """What has been done already: an asset with a privileged account, a push, a saved task."""
+    """What has been done already: an asset with a privileged account, a push, a saved task, one that checks."""
 
     asset: bool
     push: bool
     task: bool
+    check: bool
 
 
 class OverviewDocument(Document):
@@ -68,11 +79,13 @@ class OverviewDocument(Document):
 
     `days` are the last 30.  `failures` are of the records of the last 7 days, and `stopped` of runs that did
     not begin or could not go on.  `wanting` are assets without a privileged account: no push can work there.
+    `found` counts what discoveries have found.
     """
 
     steps: StepsDocument
     assets: int
     accounts: AccountCountsDocument
+    checks: ChecksDocument
     days: list[DayDocument]
     failures: list[FailureDocument]
     stopped: list[FailureDocument]
@@ -80,3 +93,4 @@ class OverviewDocument(Document):
     due: list[DueDocument]
     wanting: WantingDocument
     ages: list[AgeDocument]
+    found: StandingCountsDocument

@@ -11,7 +11,7 @@ from provost.core.specs import AnySpec
 class RunDocument(Document):
     """One execution; `counts` are its records by status, those without one yet as `open`.
 
-    `usernames` are the first few that it pushes.  Records and a task that the caller does not see are left out.
+    `usernames` are the first few it was told.  Records and a task that the caller does not see are left out.
     """
 
     id: UUID

@@ -1,3 +1,7 @@
+from datetime import timedelta
+
+from django.utils import timezone
+
 from provost.core.documents import (
     AccountDetailDocument,
     AccountDocument,
@@ -22,8 +26,9 @@ from provost.server.api.describe import describe_accounts, describe_secrets
 from provost.server.api.describe_runs import describe_activity
 from provost.server.api.paging import each, make_page, read_page
 from provost.server.api.reading import require_secret
-from provost.server.services import accounts
+from provost.server.services import accounts, pairs
 from provost.server.services.checks import AccountFields
+from provost.server.services.lifetimes import Life
 from provost.server.services.reach import list_rights
 
 
@@ -39,6 +44,7 @@ def list_accounts(by: Principal, query: AccountQuery) -> PageDocument[AccountDoc
         secret_type=query.secret_type,
         older_than=query.older_than,
         newer_than=query.newer_than,
+        sync=query.sync,
     )
     return make_page(accounts.list_accounts(by=by, filters=filters, page=read_page(query)), describe_accounts)
 
@@ -55,18 +61,31 @@ def show_account(by: Principal, account: str) -> AccountDetailDocument:
     """Show an account and what is known of its secrets, without the secrets."""
     username, asset = split_account(account)
     found = accounts.find_account(by=by, username=username, asset=asset)
+    pair = pairs.find_pair_of(account=found)
     return AccountDetailDocument(
-        **describe_accounts([found])[0].model_dump(), rights=list_rights(by, found.asset)
+        **describe_accounts([found])[0].model_dump(),
+        kind=found.asset.kind,
+        pair=pair.name if pair else None,
+        rights=list_rights(by, found.asset),
     )
 
 
 def edit_account(
     by: Principal, account: str, body: AccountPatch, version: int | None = None
 ) -> AccountDocument:
-    """Change whether an account is privileged, its priority, and how it becomes root."""
+    """Change what is given of an account: how it is used, and how long it lives."""
     username, asset = split_account(account)
-    fields = AccountFields(username, asset, body.privileged, body.priority, body.become)
-    return describe_accounts([accounts.edit_account(by=by, fields=fields, version=version)])[0]
+    fields = AccountFields(
+        username, asset, body.privileged, body.priority, body.become, body.reconcile, body.grace
+    )
+    found = accounts.edit_account(by=by, fields=fields, life=_read_life(body), version=version)
+    return describe_accounts([found])[0]
+
+
+def _read_life(body: AccountPatch) -> Life | None:
+    if body.lifetime is not None:
+        return Life(timezone.now() + timedelta(seconds=body.lifetime))
+    return Life(body.expires_at) if "expires_at" in body.model_fields_set else None
 
 
 def remove_account(by: Principal, account: str, query: ForgetQuery, version: int | None = None) -> None:

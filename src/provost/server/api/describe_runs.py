@@ -47,7 +47,8 @@ def _tell_requester(by: Principal, run: Run, seen: Collection[UUID]) -> str:
     """Return who asked for a run; of a task that the caller does not see, that it was one."""
     if run.task_id in seen or by.reach(Right.VIEW).everywhere:
         return run.requested_by
-    return tasks.CLOCK.strip() if run.requested_by.startswith(tasks.CLOCK) else run.requested_by
+    starter = next((one for one in (tasks.CLOCK, tasks.TEMPLATE) if run.requested_by.startswith(one)), None)
+    return starter.strip() if starter else run.requested_by
 
 
 def describe_run_detail(by: Principal, run: Run) -> told.RunDetailDocument:

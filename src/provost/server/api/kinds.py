@@ -16,6 +16,8 @@ def _describe(kind: str) -> KindDocument:
         kind=kind,
         default_port=connector.default_port,
         secret_types=sorted(connector.secret_types),
+        capabilities=sorted(connector.capabilities),
         options=connector.options.model_json_schema(),
         parameters=connector.parameters.model_json_schema(),
+        removal=connector.removal.model_json_schema(),
     )

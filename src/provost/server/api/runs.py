@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 from provost.core.documents import (
     PageDocument,
     ReasonDocument,
@@ -6,20 +8,26 @@ from provost.core.documents import (
     RunDetailDocument,
     RunDocument,
 )
+from provost.core.errors import Refused
 from provost.core.model import Decision, Status
+from provost.core.names import split_account
 from provost.core.requests import PushBody, RecordQuery, RunQuery
 from provost.core.rights import Principal
+from provost.core.secrets import Secret
+from provost.core.specs import DiscoverSpec, Spec
 from provost.server.api.describe_runs import describe_record, describe_run_detail, describe_runs
 from provost.server.api.paging import each, make_page, read_page
 from provost.server.api.reading import match_strategy, read_secret
-from provost.server.services import idempotency, reasons, runs, tasks
+from provost.server.models import Run
+from provost.server.services import accounts, idempotency, reasons, runs, tasks
+from provost.server.services.selection import Places
 
 
 def list_runs(by: Principal, query: RunQuery) -> PageDocument[RunDocument]:
     """List runs, the newest first."""
     if query.task is not None:
         tasks.find_task(by=by, name=query.task)
-    filters = runs.RunFilter(query.state, query.action, query.task, query.dry_run, query.asset)
+    filters = runs.RunFilter(query.state, query.action, query.task, query.dry_run, query.asset, query.cause)
     found = runs.list_runs(by=by, filters=filters, page=read_page(query))
     return make_page(found, lambda rows: describe_runs(by, rows))
 
@@ -34,15 +42,32 @@ def push(by: Principal, body: PushBody, key: str | None = None) -> RunDetailDocu
         key=key,
         asked=body.model_dump_json(exclude={"secret"}),
         secret=read_secret(body.secret),
-        begin=lambda secret: runs.create_run(
-            by=by,
-            spec=match_strategy(body.spec, secret),
-            specified=secret,
-            attended=False,
-            dry_run=body.dry_run,
-        ),
+        begin=lambda secret: _begin(by, body, secret),
     )
     return describe_run_detail(by, run)
+
+
+def _begin(by: Principal, body: PushBody, secret: Secret | None) -> Run:
+    spec, places = match_strategy(body.spec, secret), None
+    if body.accounts:
+        spec, places = _aim(by, spec, body.accounts)
+    return runs.create_run(
+        by=by, spec=spec, specified=secret, attended=False, dry_run=body.dry_run, places=places
+    )
+
+
+def _aim(by: Principal, spec: Spec, names: Sequence[str]) -> tuple[Spec, Places]:
+    """Return what is to be done about accounts by name, with their usernames and assets, and where they are."""
+    if isinstance(spec, DiscoverSpec):
+        raise Refused("A discovery is about assets, and not about accounts.", code="option_refused")
+    places = accounts.find_places(by=by, names=names)
+    pairs = [split_account(name) for name in names]
+    where = {
+        "usernames": tuple(dict.fromkeys(username for username, _ in pairs)),
+        "assets": tuple(dict.fromkeys(asset for _, asset in pairs)),
+        "nodes": (),
+    }
+    return spec.model_copy(update=where), places
 
 
 def show_run(by: Principal, run: str) -> RunDetailDocument:

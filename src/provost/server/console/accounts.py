@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from provost.core.documents import AccountDetailDocument, AccountDocument, AuditDocument, PageDocument
 from provost.core.errors import UsageError
-from provost.core.model import SecretType
+from provost.core.model import SecretState, SecretType, Sync
 from provost.core.requests import (
     AccountBody,
     AccountPatch,
@@ -23,10 +23,12 @@ from provost.core.requests import (
 )
 from provost.core.rights import Right
 from provost.server.api import accounts as api
-from provost.server.api import assets, audit, kinds, nodes
+from provost.server.api import assets, audit, kinds, nodes, pairs
+from provost.server.console.actions import describe_actions
 from provost.server.console.changes import Change, describe_changes
 from provost.server.console.filters import Filters, answer, read_query
 from provost.server.console.forms import Form, read_version
+from provost.server.console.lives import describe_lives, read_lives
 from provost.server.console.reauthentication import ask
 from provost.server.console.reveal import list_choices
 from provost.server.console.visitors import Visit
@@ -44,6 +46,14 @@ _PLACES: Final = {
     "account_exists": "replace",
 }
 
+_EDIT_PLACES: Final = {
+    "lifetime_refused": "expires_at",
+    "account_disabled": "expires_at",
+    "account_privileged": "expires_at",
+    "account_protected": "expires_at",
+    "action_unsupported": "expires_at",
+}
+
 
 @require_GET
 def list_accounts(request: Visit) -> HttpResponse:
@@ -56,7 +66,7 @@ def list_accounts(request: Visit) -> HttpResponse:
         page = api.list_accounts(request.visitor, filters.read(limit=50))
     facts: dict[str, Any] = {"accounts": page.items, "next": page.next}
     if not request.htmx:
-        facts["nodes"] = nodes.list_nodes(request.visitor)
+        facts |= {"nodes": nodes.list_nodes(request.visitor), "syncs": (*Sync, "never")}
     return answer(request, filters, "console/accounts.html", "console/account_rows.html", facts)
 
 
@@ -70,7 +80,8 @@ def _read_age(text: str) -> str:
 def add_account(request: Visit) -> HttpResponse:
     """Put an account that exists on an asset into the list."""
     request.visitor.require(Right.OPERATE, what="add accounts")
-    start = {"asset": request.GET.get("asset", ""), "kept": SecretType.PASSWORD}
+    named = {name: request.GET.get(name, "") for name in ("asset", "username")}
+    start = named | {"kept": SecretType.PASSWORD, "privileged": "", "replace": bool(named["username"])}
     form: Form[AccountBody] = Form(AccountBody, request, start=start, places=_PLACES)
     if request.method == "POST":
         with form.telling():
@@ -111,8 +122,11 @@ def _describe(request: Visit, account: str, found: AccountDetailDocument) -> dic
         entries = [(entry, describe_changes(entry)) for entry in found_entries]
     activity = api.list_activity(request.visitor, account, PageQuery(limit=_LATEST))
     return {
+        **describe_actions(request, found),
         "account": found,
         "name": account,
+        "pair": pairs.show_pair(request.visitor, found.pair) if found.pair else None,
+        "types": list(dict.fromkeys(one.secret_type for one in history if one.state is SecretState.CURRENT)),
         "can": {str(right): True for right in found.rights},
         "history": history,
         "choices": list_choices(history),
@@ -134,12 +148,13 @@ def list_activity(request: Visit, account: str) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def edit_account(request: Visit, account: str) -> HttpResponse:
-    """Change whether an account is privileged, its priority, and how it becomes root."""
+    """Change how an account is used, and how long it lives."""
     found = api.show_account(request.visitor, account)
-    form = Form(AccountPatch, request, start=found.model_dump())
+    start = {**found.model_dump(), **describe_lives({"grace": found.grace})}
+    form = Form(AccountPatch, request, start=start, places=_EDIT_PLACES)
     if request.method == "POST":
         with form.telling():
-            api.edit_account(request.visitor, account, form.read(), read_version(request))
+            api.edit_account(request.visitor, account, form.read(**read_lives(form)), read_version(request))
             messages.success(request, _("%(name)s is changed.") % {"name": account})
             return redirect("console:account_show", account)
     facts = {"form": form, "account": found, "name": account}

@@ -25,7 +25,7 @@ ADVICE: Final[dict[str, Advice]] = {
         _("Push: it first finds out by a login which secret is in force."),
     ),
     "settled": Advice(
-        _("A login proved that an earlier run had set the secret; the account is in the list now."),
+        _("A login proved that an earlier run had set the secret; it is the one in the list now."),
         _("Nothing."),
     ),
     "not_verified": Advice(
@@ -48,6 +48,10 @@ ADVICE: Final[dict[str, Advice]] = {
     "secret_does_not_decrypt": Advice(
         _("A stored secret is damaged. Other assets are not concerned."),
         _("Replace the secret on the account's page, or restore the database from a backup, then press Retry."),
+    ),
+    "pair_active": Advice(
+        _("The account came into use in its pair after the rotation was asked for."),
+        _("Rotate the pair: the account that is idle now gets the new secret."),
     ),
     "cancelled": Advice(
         _("The run was stopped before it changed anything here."),
@@ -238,6 +242,14 @@ ADVICE: Final[dict[str, Advice]] = {
         _("The account was locked in part."),
         _("Mend what the message says. Then press Retry."),
     ),
+    "enable_refused": Advice(
+        _("The host did not let the account in again; it is as disabled as it was."),
+        _("Mend what the message says, then press Retry. If there is no such account, push it."),
+    ),
+    "enable_unsure": Advice(
+        _("The account lets keys in again; its password is locked still."),
+        _("Rotate its password, or mend what the message says and press Retry."),
+    ),
     "processes_left": Advice(
         _("The account is locked. Something under its uid still runs on the host."),
         _("Look at what the message names. Then press Retry, or end it by hand if two accounts share the uid."),
@@ -259,16 +271,63 @@ ADVICE: Final[dict[str, Advice]] = {
         ),
     ),
     "policy_forbids_login": Advice(
-        _("The secret was set. The host does not let this account log in; the message says by which setting."),
+        _("The host lets nobody log in to this account, whatever the secret; the message says which setting."),
         _("Nothing, if that is intended."),
     ),
     "key_options_forbid": Advice(
-        _("The key was set. Its own options (from=) bind it to other addresses than Provost's."),
+        _("The key's own options (from=) bind it to other addresses than Provost's, so no login was tried."),
         _("Nothing, if that is intended."),
     ),
     "no_private_half": Advice(
-        _("The key was set. Provost holds its public half alone, and cannot log in with it."),
+        _("Provost holds the public half of the key alone, and cannot log in with it."),
         _("Nothing."),
+    ),
+    # Verifying and reconciling what is in the list
+    "out_of_sync": Advice(
+        _("The asset refuses the secret that the list holds: it was changed there."),
+        _("Reconcile sets the secret in the list there again. Find out who changed it."),
+    ),
+    "account_absent": Advice(
+        _("The account is not on the asset any more."),
+        _("Push it to create it again with the secret in the list, or take it off the list."),
+    ),
+    "no_secret": Advice(
+        _("Provost holds no secret of this type for the account."),
+        _("Push one, or add the one in force on the page Accounts."),
+    ),
+    "reconciled": Advice(
+        _("The account was out of sync; the secret in the list was set again, and a login proved it."),
+        _("Find out who changed it, if nobody should have."),
+    ),
+    "lockout_guard": Advice(
+        _("The asset has refused this account too often within an hour: one more could lock it out."),
+        _("Wait until the hour is over, then press Retry. If it is out of sync, reconcile it."),
+    ),
+    # Rotating
+    "old_key_left": Advice(
+        _("The new key is in force, and the old one could not be taken off the asset; the message says why."),
+        _("Mend what the message says, then rotate again: that takes old keys of Provost's away as well."),
+    ),
+    # Disabling and removing
+    "still_there": Advice(
+        _("The asset acknowledged the removal, and has the account still."),
+        _("Look on the host: something may make it anew, such as configuration management. Then press Retry."),
+    ),
+    "account_not_ours": Advice(
+        _("Provost did not create the account, so it is not disabled or removed without force."),
+        _("On the account's page, an administrator can do it all the same."),
+    ),
+    "account_privileged": Advice(
+        _("Provost works on the asset with this account, so it is not disabled or removed."),
+        _("Make another account privileged, and this one not. Then try again."),
+    ),
+    "account_protected": Advice(
+        _("The asset cannot do without this account, so Provost never disables or removes it."),
+        _("Leave it out."),
+    ),
+    "action_unsupported": Advice(
+        _("Assets of this kind have no way to do that."),
+        _("Leave them out."),
     ),
     # What has no code of its own
     "change_refused": Advice(
@@ -284,6 +343,10 @@ ADVICE: Final[dict[str, Advice]] = {
         _("The task's run before was not over when it was due again, so this one was left out."),
         _("Look at that run. If it happens often, give the task a longer interval."),
     ),
+    "too_many_found": Advice(
+        _("An onboarding rule fits too many unknown accounts on an asset: it took none of them."),
+        _("Look on the page Discovered where they come from. Adopt them there, or make a rule for fewer."),
+    ),
     "asset_not_found": Advice(
         _("An asset that the task names is not there any more."),
         _("Edit the task and take it out, or add the asset again. Then run the task."),
@@ -296,7 +359,10 @@ ADVICE: Final[dict[str, Advice]] = {
         _("There is no asset in what the task names."),
         _("Put assets into its nodes, or edit the task. Then run it."),
     ),
-    "no_accounts": Advice(_("The task names no account."), _("Edit the task. Then run it.")),
+    "no_accounts": Advice(
+        _("The task names no account, or there is none in the list that it is about."),
+        _("Edit the task, or push accounts first. Then run it."),
+    ),
     "push_too_large": Advice(
         _("The task means more than 200,000 accounts."),
         _("Make several tasks of it."),
@@ -330,7 +396,7 @@ ADVICE: Final[dict[str, Advice]] = {
         _("Edit the task and give the secret again, or push anew."),
     ),
     "forbidden": Advice(
-        _("Whoever started it may not push to all of these assets."),
+        _("Whoever started it may not work on all of these assets."),
         _("Ask an administrator."),
     ),
     "master_key_missing": Advice(
@@ -363,13 +429,13 @@ _BY_STATUS: Final[dict[tuple[str, str], Advice]] = {
         _("The connection broke in the middle of the change."), _("See that the host is up. Then press Retry.")
     ),
     ("unverified", "login_method_unavailable"): Advice(
-        _("The secret was set. The host's sshd takes no secret of this type for the account."),
+        _("The host's sshd takes no secret of this type for the account, so no login could be tried."),
         _("Nothing, if that is intended."),
     ),
 }
 _UNVERIFIED: Final = Advice(
-    _("The host acknowledged the change, and the login that proves it could not be tried."),
-    _("The account is in the list. See the message for why, and log in by hand to be sure."),
+    _("No login could be tried, so nobody knows whether the secret is in force. What was set is in the list."),
+    _("See the message for why. Verify again when that is mended, or log in by hand to be sure."),
 )
 _UNKNOWN: Final = Advice(_("The message says what happened."), _("Mend it, then press Retry."))
 _FORBIDDEN_LOGINS: Final = frozenset({"policy_forbids_login", "key_options_forbid", "no_private_half"})

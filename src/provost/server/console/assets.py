@@ -5,15 +5,17 @@ from typing import Any, Final
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from provost.core.errors import Conflict
-from provost.core.requests import AccountQuery, AssetQuery, RunQuery
+from provost.core.requests import AccountQuery, AssetQuery, PushBody, RunQuery
+from provost.core.specs import VerifySpec
 from provost.server.api import accounts, assets, kinds, nodes, runs
-from provost.server.console import asset_test
+from provost.server.console import asset_test, found
+from provost.server.console.actions import begin
 from provost.server.console.filters import read_query
 from provost.server.console.forms import read_version
 from provost.server.console.tree import build_tree
@@ -54,9 +56,17 @@ def show_asset(request: Visit, name: str) -> HttpResponse:
         "trusted": [one for one in asset.host_keys if one.state == "trusted"],
         "accounts": accounts.list_accounts(request.visitor, AccountQuery(asset=name, limit=_ACCOUNTS_SHOWN)),
         "runs": runs.list_runs(request.visitor, RunQuery(asset=name, limit=_RUNS_SHOWN)),
+        "found": found.count_on(request.visitor, name),
         "test": asset_test.read_test(request.visitor, asset, run) if run else None,
     }
     return render(request, "console/asset.html", facts)
+
+
+@require_POST
+def verify_asset(request: Visit, name: str) -> HttpResponse:
+    """Verify every account of an asset."""
+    body = PushBody(spec=VerifySpec(action="verify", assets=(name,)))
+    return begin(request, body, reverse("console:asset", args=[name]))
 
 
 @require_POST
@@ -88,5 +98,6 @@ urlpatterns: Final[list[URLPattern]] = [
     path("assets", list_assets, name="assets"),
     path("assets/<str:name>", show_asset, name="asset"),
     path("assets/<str:name>/remove", remove_asset, name="asset_remove"),
+    path("assets/<str:name>/verify", verify_asset, name="asset_verify"),
     path("assets/<str:name>/trust", trust_asset, name="asset_trust"),
 ]

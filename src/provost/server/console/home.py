@@ -5,6 +5,7 @@ from django.shortcuts import render
 from django.urls import URLPattern, path
 from django.views.decorators.http import require_GET
 
+from provost.core.model import Sync
 from provost.core.rights import Right
 from provost.server.api import overview
 from provost.server.console.chart import draw
@@ -22,7 +23,8 @@ def show(request: Visit) -> HttpResponse:
     seen = {status for bar in bars for status in bar.counts}
     facts = {
         "overview": found,
-        "begun": all(found.steps.model_dump().values()),
+        "checks": [(sync, getattr(found.checks, sync)) for sync in (*Sync, "never")],
+        "begun": found.steps.asset and found.steps.push and found.steps.task,
         "bars": bars,
         "width": 10 * len(bars),
         "runs": sum(bar.runs for bar in bars),

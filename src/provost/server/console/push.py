@@ -1,4 +1,4 @@
-"""The whole push on one page: preview, push now, or save as a task."""
+"""A whole push, or another action, on one page: preview it, do it now, or save it as a task."""
 
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from provost.core.documents import RunDetailDocument
 from provost.core.errors import VaultError
 from provost.core.model import Strategy
-from provost.core.requests import PushBody, SampleBody, TaskBody
+from provost.core.requests import PushBody, SampleBody
 from provost.core.rights import Principal
 from provost.server.api import passwords, runs, tasks
 from provost.server.console import previews
@@ -20,6 +20,7 @@ from provost.server.console.forms import Form
 from provost.server.console.schedules import read_schedule
 from provost.server.console.spec_form import describe_form, make_form, read_body, require_operator
 from provost.server.console.visitors import Visit
+from provost.server.console.words import NAMES
 
 
 class _Rules(BaseModel):
@@ -33,7 +34,7 @@ def show_push(request: Visit) -> HttpResponse:
     """Show the form, and do what its button says: preview, push or save."""
     require_operator(request.visitor)
     then = request.POST.get("then", "")
-    form: Form[Any] = make_form(TaskBody if then == "save" else PushBody, request)
+    form = make_form(request, saves=then == "save")
     preview: RunDetailDocument | None = None
     if request.method == "POST":
         try:
@@ -57,7 +58,7 @@ def begin_preview(visitor: Principal, form: Form[PushBody], *, held: bool = Fals
 
     With `held`, a secret that is not given is one that the task holds: decisions do not depend on it.
     """
-    body = read_body(form, dry_run=True)
+    body: PushBody = read_body(form, dry_run=True)
     if held and body.secret is None:
         body = body.model_copy(update={"spec": body.spec.model_copy(update={"strategy": Strategy.RANDOM})})
     return runs.push(visitor, body)
@@ -72,7 +73,7 @@ def answer(
     request: Visit, form: Form[Any], preview: RunDetailDocument | None, facts: dict[str, Any]
 ) -> HttpResponse:
     """Answer with the form as it was filled in, and a preview if one was asked for."""
-    facts = facts | describe_form(request.visitor, form)
+    facts = facts | describe_form(request.visitor, form) | {"heading": NAMES.get(form["spec.action"], "")}
     if preview is not None:
         facts["preview"] = previews.describe(request.visitor, preview)
     template = "console/push_form.html" if request.htmx else "console/push.html"

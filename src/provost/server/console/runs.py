@@ -12,18 +12,22 @@ from django_htmx.http import push_url, trigger_client_event
 
 from provost.core.documents import ReasonDocument, RunDetailDocument
 from provost.core.errors import UsageError
-from provost.core.model import FINE, SETTLED_WELL
-from provost.core.requests import RecordQuery, RunQuery, TaskQuery
+from provost.core.model import FINE, SETTLED_WELL, Action, Status
+from provost.core.requests import PushBody, RecordQuery, RunQuery, TaskQuery
+from provost.core.specs import ReconcileSpec
 from provost.server.api import runs, streams, tasks
+from provost.server.console.actions import MOST, begin
 from provost.server.console.filters import read_query
 from provost.server.console.progress import ALIVE, STATUSES, measure
 from provost.server.console.specs import describe_spec
 from provost.server.console.visitors import Visit
+from provost.server.console.words import NAMES
 
 _STATES: Final = ("queued", "running", "finished", "cancelled", "interrupted", "skipped")
-_NOTED: Final = frozenset({"settled", "unsettled", "not_verified"})
+_NOTED: Final = frozenset({"settled", "unsettled", "not_verified", "reconciled", "old_key_left"})
 """Reasons of records that ended well, and that an operator may want to know of."""
 
+_ABOUT_SECRETS: Final = frozenset({Action.VERIFY, Action.RECONCILE, Action.ROTATE})
 _STOP_POLLING: Final = 286
 _SAID_PARTS: Final = 4
 
@@ -37,7 +41,7 @@ def list_runs(request: Visit) -> HttpResponse:
     if request.htmx and not request.htmx.history_restore_request:
         return render(request, "console/runs_list.html", facts)
     names = [one.name for one in tasks.list_tasks(request.visitor, TaskQuery(limit=1000)).items]
-    return render(request, "console/runs.html", facts | {"states": _STATES, "tasks": names})
+    return render(request, "console/runs.html", facts | {"states": _STATES, "tasks": names, "actions": NAMES})
 
 
 @require_GET
@@ -101,6 +105,21 @@ def retry_run(request: Visit, run: str) -> HttpResponse:
     return redirect("console:run_show", again.id)
 
 
+@require_POST
+def reconcile_run(request: Visit, run: str) -> HttpResponse:
+    """Set the secrets in the list again, in a new run, for all that one found out of sync."""
+    query = RecordQuery(status=Status.FAILED, reason="out_of_sync", limit=1000)
+    accounts: dict[str, None] = {}
+    while len(accounts) < MOST:
+        page = runs.list_records(request.visitor, run, query)
+        accounts |= dict.fromkeys(f"{one.username}@{one.asset}" for one in page.items)
+        if page.next is None:
+            break
+        query = query.model_copy(update={"cursor": page.next})
+    body = PushBody(spec=ReconcileSpec(action="reconcile"), accounts=tuple(accounts)[:MOST])
+    return begin(request, body, reverse("console:run_show", args=[run]))
+
+
 @require_GET
 def export_run(request: Visit, run: str, form: Literal["csv", "json"]) -> HttpResponseBase:
     """Give all records of one as a file."""
@@ -137,6 +156,7 @@ def _tell_records(request: Visit, run: RunDetailDocument) -> dict[str, Any]:
         "next": page.next,
         "query": query,
         "filtered": _is_filtered(query),
+        "tells_type": run.action in _ABOUT_SECRETS,
         "reasons": [one for one in reasons if _is_told(one)],
         "address": reverse("console:run_show", args=[run.id]),
         "shown": f"?{shown}" if shown else "",
@@ -158,6 +178,7 @@ urlpatterns: Final[list[URLPattern]] = [
     path("runs/<str:run>/records", show_records, name="run_records"),
     path("runs/<str:run>/cancel", cancel_run, name="run_cancel"),
     path("runs/<str:run>/retry", retry_run, name="run_retry"),
+    path("runs/<str:run>/reconcile", reconcile_run, name="run_reconcile"),
     path("runs/<str:run>/report", report_run, name="run_report"),
     path("runs/<str:run>/export.csv", export_run, {"form": "csv"}, name="run_export_csv"),
     path("runs/<str:run>/export.json", export_run, {"form": "json"}, name="run_export_json"),

@@ -6,24 +6,35 @@ from typing import Final
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from provost.core.durations import write_duration
 from provost.core.model import SecretType, Strategy
 from provost.core.push import PushSpec
-from provost.core.specs import DiscoverSpec, RemoveSpec, RotateSpec, Spec
+from provost.core.specs import (
+    DisableSpec,
+    DiscoverSpec,
+    ReconcileSpec,
+    RemoveSpec,
+    RotateSpec,
+    Spec,
+    VerifySpec,
+)
 
 _SHOWN: Final = 20
 
 
 def describe_spec(spec: Spec) -> list[tuple[str, str]]:
     """Return what was asked for, as names and texts."""
-    usernames = () if isinstance(spec, DiscoverSpec) else spec.usernames
     parameters = spec.parameters if isinstance(spec, PushSpec | RotateSpec | RemoveSpec) else {}
     rows = [
-        (_("Accounts"), join(usernames)),
+        (_("Accounts"), describe_accounts(spec)),
         (_("Assets"), join(spec.assets)),
         (_("Nodes, with all below them"), join(spec.nodes)),
-        (_("Secret"), _describe_secret(spec) if isinstance(spec, PushSpec | RotateSpec) else ""),
+        (_("Only of kind"), join(spec.kinds) if isinstance(spec, PushSpec) else ""),
+        (_("Secret"), describe_secret(spec)),
         (_("Parameters"), join([f"{name} = {text}" for name, text in sorted(parameters.items())])),
         (_("Login afterwards"), _describe_proof(spec)),
+        (_("Lifetime"), _describe_life(spec)),
+        (_("By force"), _describe_force(spec)),
         (
             _("Limits"),
             _("%(hosts)s assets at once, %(connect)s s to connect, %(command)s s for a command")
@@ -54,7 +65,44 @@ def _describe_proof(spec: Spec) -> str:
     return _("tried for each account") if spec.verify else _("not tried")
 
 
-def _describe_secret(spec: PushSpec | RotateSpec) -> str:
+def _describe_life(spec: Spec) -> str:
+    if not isinstance(spec, PushSpec) or spec.lifetime is None:
+        return ""
+    return _("%(lifetime)s, and removed %(grace)s later") % {
+        "lifetime": write_duration(spec.lifetime),
+        "grace": write_duration(spec.grace),
+    }
+
+
+def describe_accounts(spec: Spec) -> str:
+    """Return in words which accounts are meant."""
+    if isinstance(spec, DiscoverSpec):
+        return _("all that there are")
+    if spec.usernames:
+        return join(spec.usernames)
+    if isinstance(spec, RotateSpec) and not spec.privileged:
+        return _("all in the list, but for privileged ones")
+    return _("all in the list")
+
+
+def _describe_force(spec: Spec) -> str:
+    if not (isinstance(spec, DisableSpec | RemoveSpec) and spec.force):
+        return ""
+    return _("also accounts that Provost did not create")
+
+
+def describe_secret(spec: Spec) -> str:
+    """Return in words what is set, or which secrets are looked at."""
+    if isinstance(spec, VerifySpec | ReconcileSpec):
+        return {
+            None: _("passwords and SSH keys"),
+            SecretType.PASSWORD: _("passwords alone"),
+            SecretType.SSH_KEY: _("SSH keys alone"),
+        }[spec.secret_type]
+    return _describe_new(spec) if isinstance(spec, PushSpec | RotateSpec) else ""
+
+
+def _describe_new(spec: PushSpec | RotateSpec) -> str:
     if spec.strategy is Strategy.SPECIFIED:
         if spec.secret_type is SecretType.PASSWORD:
             return _("a password that was given, the same for every account")

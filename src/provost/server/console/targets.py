@@ -21,6 +21,8 @@ from provost.server.console.visitors import Visit
 
 _PARAMETERS: Final = "spec.parameters."
 _FOUND: Final = 10
+_EVERYWHERE: Final = "/"
+"""Instead of a node: what was saved so is shown, and can be taken back."""
 
 
 def narrow(visitor: Principal) -> Principal:
@@ -53,6 +55,8 @@ def list_tree(visitor: Principal, form: Form[Any]) -> list[dict[str, Any]]:
         above.append(node.path)
     if rows:
         rows[-1] |= {"is_parent": False, "ends": range(len(above) - 1)}
+    if _EVERYWHERE in chosen:
+        rows.insert(0, {"path": _EVERYWHERE, "name": _("/ (all assets there are)"), "chosen": True})
     return rows
 
 

@@ -13,12 +13,14 @@ from provost.core.documents import RunDetailDocument, TaskDetailDocument
 from provost.core.errors import Refused, UsageError, VaultError
 from provost.core.model import Strategy
 from provost.core.push import PushSpec
-from provost.core.requests import PushBody, TaskBody, TaskPatch, TaskQuery
+from provost.core.requests import TaskBody, TaskPatch, TaskQuery
+from provost.core.specs import RotateSpec
 from provost.server.api import tasks
 from provost.server.console import push, schedules
 from provost.server.console.filters import read_query
 from provost.server.console.forms import read_version
-from provost.server.console.spec_form import make_form, read_body, require_operator
+from provost.server.console.spec_form import describe_start, fits, make_form, read_body, require_operator
+from provost.server.console.specs import describe_spec
 from provost.server.console.visitors import Visit
 
 
@@ -37,22 +39,23 @@ def show_task(request: Visit, name: str) -> HttpResponse:
     """Show what a task does, when it is due next, and how its last runs went."""
     task = tasks.show_task(request.visitor, name)
     words = schedules.describe(task.schedule) if task.schedule else ""
-    return render(request, "console/task.html", {"task": task, "words": words})
+    facts = {"task": task, "words": words, "asked": describe_spec(task.spec), "editable": fits(task.spec)}
+    return render(request, "console/task.html", facts)
 
 
 @require_http_methods(["GET", "POST"])
 def edit_task(request: Visit, name: str) -> HttpResponse:
-    """Show a task in the form of a push, and save it. A secret that it holds stays unless another is given."""
+    """Show a task in the form of a run, and save it. A secret that it holds stays unless another is given."""
     require_operator(request.visitor)
     task = tasks.show_task(request.visitor, name)
-    saves = request.POST.get("then") == "save"
-    model: type[Any] = TaskBody if saves else PushBody
-    form = make_form(model, request, start=_describe_start(task))
-    preview: RunDetailDocument | None = None
-    if not isinstance(task.spec, PushSpec):
-        raise Refused(_("This task is no push."), code="option_refused")
     spec = task.spec
-    held = spec.strategy is Strategy.SPECIFIED
+    if not fits(spec):
+        text = _("This form is not for what the task does: delete it, and create it anew on the command line.")
+        raise Refused(text, code="option_refused")
+    saves = request.POST.get("then") == "save"
+    form = make_form(request, saves=saves, start=_describe_start(task))
+    preview: RunDetailDocument | None = None
+    held = isinstance(spec, PushSpec | RotateSpec) and spec.strategy is Strategy.SPECIFIED
     if request.method == "POST":
         try:
             with form.telling():
@@ -72,10 +75,11 @@ def edit_task(request: Visit, name: str) -> HttpResponse:
 
 def _describe_start(task: TaskDetailDocument) -> dict[str, Any]:
     return {
-        "spec": task.spec.model_dump(mode="json"),
+        **describe_start(task.spec),
         "name": task.name,
         "comment": task.comment,
         "active": task.active,
+        "new_assets": task.new_assets,
         **schedules.describe_start(task.schedule),
     }
 
@@ -86,6 +90,7 @@ def _make_patch(body: TaskBody) -> TaskPatch:
         spec=body.spec,
         schedule=body.schedule,
         active=body.active,
+        new_assets=body.new_assets,
         comment=body.comment,
         secret=body.secret,
     )

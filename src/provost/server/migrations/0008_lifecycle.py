@@ -14,17 +14,34 @@ class Migration(migrations.Migration):
             name="Arrival",
             fields=[
                 (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("due", models.DateTimeField()),
+                (
                     "asset",
-                    models.OneToOneField(
+                    models.ForeignKey(
                         on_delete=django.db.models.deletion.CASCADE,
-                        primary_key=True,
-                        related_name="arrival",
-                        serialize=False,
+                        related_name="arrivals",
                         to="server.asset",
                     ),
                 ),
-                ("at", models.DateTimeField()),
+                (
+                    "task",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="arrivals",
+                        to="server.task",
+                    ),
+                ),
             ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(fields=("asset", "task"), name="arrival_once"),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="FoundAccount",
@@ -36,16 +53,17 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("username", models.CharField(max_length=255)),
+                ("ignored", models.BooleanField(default=False)),
+                ("can_log_in", models.BooleanField(null=True)),
+                ("powerful", models.BooleanField(null=True)),
+                ("first_seen", models.DateTimeField()),
+                ("last_seen", models.DateTimeField()),
+                ("changed_at", models.DateTimeField(blank=True, null=True)),
+                ("vanished_at", models.DateTimeField(blank=True, null=True)),
+                ("rule", models.CharField(blank=True, max_length=255)),
                 ("facts", models.JSONField()),
                 ("accepted", models.JSONField()),
                 ("changes", models.JSONField(default=list)),
-                ("changed_at", models.DateTimeField(blank=True, null=True)),
-                ("can_log_in", models.BooleanField(null=True)),
-                ("powerful", models.BooleanField(null=True)),
-                ("ignored", models.BooleanField(default=False)),
-                ("first_seen", models.DateTimeField()),
-                ("last_seen", models.DateTimeField()),
-                ("vanished_at", models.DateTimeField(blank=True, null=True)),
             ],
         ),
         migrations.CreateModel(
@@ -124,6 +142,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="account",
+            name="warn_due",
+            field=models.DateTimeField(blank=True, db_index=True, null=True),
+        ),
+        migrations.AddField(
+            model_name="account",
             name="grace",
             field=models.PositiveIntegerField(default=604800),
         ),
@@ -136,6 +159,17 @@ class Migration(migrations.Migration):
             model_name="asset",
             name="discovered_at",
             field=models.DateTimeField(blank=True, null=True),
+        ),
+        migrations.AddField(
+            model_name="run",
+            name="cause",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="effects",
+                to="server.run",
+            ),
         ),
         migrations.AddField(
             model_name="secretversion",
@@ -226,6 +260,22 @@ class Migration(migrations.Migration):
             name="account",
             field=models.ForeignKey(
                 on_delete=django.db.models.deletion.CASCADE, related_name="rejections", to="server.account"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="foundaccount",
+            index=models.Index(
+                fields=[
+                    "asset",
+                    "username",
+                    "ignored",
+                    "vanished_at",
+                    "changed_at",
+                    "first_seen",
+                    "can_log_in",
+                    "powerful",
+                ],
+                name="found_standing",
             ),
         ),
         migrations.AddConstraint(

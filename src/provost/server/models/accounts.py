@@ -15,7 +15,9 @@ class Account(models.Model):
     not settled yet.  Privileged accounts of an asset are tried in order of `priority`, the least first.
 
     One that `expires_at` some time is disabled then, and removed `grace` seconds later; `expiry_due` is when
-    the clock sees to it next.  `reconcile`: its secret may be set again when the target refuses it.
+    the clock sees to it next, and `warn_due` when people are told that it ends.
+
+    `reconcile`: its secret may be set again when the target refuses it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -29,6 +31,7 @@ class Account(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     grace = models.PositiveIntegerField(default=7 * 86_400)
     expiry_due = models.DateTimeField(null=True, blank=True, db_index=True)
+    warn_due = models.DateTimeField(null=True, blank=True, db_index=True)
     disabled_at = models.DateTimeField(null=True, blank=True)
     listed_at = models.DateTimeField(null=True, blank=True)
     version = models.PositiveIntegerField(default=1)

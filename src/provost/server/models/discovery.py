@@ -11,26 +11,38 @@ class FoundAccount(models.Model):
     """An account that a discovery found on an asset. `facts` are the latest, as `core.facts.Facts`.
 
     `accepted` are the facts that somebody has seen and accepted, at first those of the first time; `changes`
-    names the fields in which they differ.  One that is gone has `vanished_at`.  `ignored`: nobody is to be told
-    of it.
+    are how they differ, as `core.facts.FactChange`.  `first_seen` is when it appeared, or appeared again.  One
+    that is gone has `vanished_at`.  `ignored`: nobody is to be told of it.  `rule`: the name of the onboarding
+    rule that has taken it.
     """
 
     asset = models.ForeignKey(Asset, models.CASCADE, related_name="found")
     username = models.CharField(max_length=255)
+    ignored = models.BooleanField(default=False)
+    can_log_in = models.BooleanField(null=True)
+    powerful = models.BooleanField(null=True)
+    first_seen = models.DateTimeField()
+    last_seen = models.DateTimeField()
+    changed_at = models.DateTimeField(null=True, blank=True)
+    vanished_at = models.DateTimeField(null=True, blank=True)
+    rule = models.CharField(max_length=255, blank=True)
     facts = models.JSONField()
     accepted = models.JSONField()
     changes = models.JSONField(default=list)
-    changed_at = models.DateTimeField(null=True, blank=True)
-    can_log_in = models.BooleanField(null=True)
-    powerful = models.BooleanField(null=True)
-    ignored = models.BooleanField(default=False)
-    first_seen = models.DateTimeField()
-    last_seen = models.DateTimeField()
-    vanished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["asset", "username"], name="found_once_per_asset"),
+        ]
+        indexes: ClassVar = [
+            # All that standings are counted and chosen by, so that the facts need not be read for it.
+            models.Index(
+                fields=[
+                    *("asset", "username", "ignored", "vanished_at", "changed_at", "first_seen"),
+                    *("can_log_in", "powerful"),
+                ],
+                name="found_standing",
+            ),
         ]
 
     def __str__(self) -> str:

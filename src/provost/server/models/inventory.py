@@ -58,13 +58,3 @@ class HostKey(models.Model):
 
     def __str__(self) -> str:
         return self.fingerprint
-
-
-class Arrival(models.Model):
-    """That an asset was added, or came into other nodes, and templates are still to be done for it."""
-
-    asset = models.OneToOneField(Asset, models.CASCADE, primary_key=True, related_name="arrival")
-    at = models.DateTimeField()
-
-    def __str__(self) -> str:
-        return f"{self.asset} at {self.at}"

@@ -28,7 +28,7 @@ class Run(models.Model):
     up again.  Whoever works on a run holds it until `lease_ends`; `epoch` counts the holders.
 
     Of a saved task, `spec` is what the task was as the run was made.  `reason` and `message` say why a run of
-    it was skipped.
+    it was skipped.  `cause` is the discovery whose finds an onboarding rule made the run for.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -36,6 +36,7 @@ class Run(models.Model):
     state = models.CharField(max_length=20, choices=RunState, default=RunState.QUEUED)
     spec = models.JSONField(default=dict)
     task = models.ForeignKey("server.Task", models.SET_NULL, null=True, blank=True, related_name="runs")
+    cause = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="effects")
     reason = models.CharField(max_length=50, blank=True)
     message = models.TextField(blank=True)
     dry_run = models.BooleanField(default=False)

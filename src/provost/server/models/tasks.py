@@ -3,6 +3,7 @@ from typing import ClassVar
 
 from django.db import models
 
+from provost.server.models.inventory import Asset
 from provost.server.models.runs import Run
 
 
@@ -32,3 +33,17 @@ class Task(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Arrival(models.Model):
+    """That an asset came to where a template is for, which is still to be done for it: not before `due`."""
+
+    asset = models.ForeignKey(Asset, models.CASCADE, related_name="arrivals")
+    task = models.ForeignKey(Task, models.CASCADE, related_name="arrivals")
+    due = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["asset", "task"], name="arrival_once")]
+
+    def __str__(self) -> str:
+        return f"{self.asset} for {self.task}"

@@ -1,27 +1,30 @@
 """Accounts: which there are, which are in the list, and who may see their secrets."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from provost.core.errors import Conflict, NotFound
-from provost.core.model import SecretState, SecretType
+from provost.core.model import SecretState, SecretType, Sync
+from provost.core.names import split_account
 from provost.core.rights import Principal, Reach, Right
 from provost.core.secrets import Secret
 from provost.server.models import Account, Record
-from provost.server.services import audit, guard, secrets
-from provost.server.services.assets import check_unlocked, find_asset
+from provost.server.services import audit, guard, lifetimes, secrets
+from provost.server.services.assets import check_unlocked, find_asset, find_assets
 from provost.server.services.checks import AccountFields, check_account, check_secret
 from provost.server.services.chunks import split
+from provost.server.services.lifetimes import Life, set_life
 from provost.server.services.names import check_version, describe_missing
 from provost.server.services.nodes import find_node
 from provost.server.services.pages import EVERYTHING, Page, Place, cut
+from provost.server.services.pairs import check_unpaired
 from provost.server.services.reach import check_assets, limit
 
 
@@ -30,7 +33,8 @@ class AccountFilter:
     """Which accounts are wanted; `search`: a part of the username or of the asset's name.
 
     With `pending`, those that are not in the list and hold a secret of an unsettled push.  `older_than` and
-    `newer_than` are days since a secret, of the `secret_type` if there is one, became current.
+    `newer_than` are days since a secret, of the `secret_type` if there is one, became current; `sync` is what
+    its last check told, or that it was `never` checked.
     """
 
     asset: str | None = None
@@ -42,6 +46,7 @@ class AccountFilter:
     secret_type: SecretType | None = None
     older_than: int | None = None
     newer_than: int | None = None
+    sync: Sync | Literal["never"] | None = None
 
 
 def add_account(*, by: Principal, fields: AccountFields, secret: Secret, replace: bool = False) -> Account:
@@ -73,6 +78,7 @@ def add_account(*, by: Principal, fields: AccountFields, secret: Secret, replace
         changes = update_fields(account, fields)
         if not made:
             account.version += 1
+        _check_privileged(account, changes)
         account.save()
         secrets.set_current(secrets=[(account.id, secret)])
         guard.forget_refusals(account_ids=[account.id])
@@ -86,22 +92,36 @@ def add_account(*, by: Principal, fields: AccountFields, secret: Secret, replace
     return account
 
 
-def edit_account(*, by: Principal, fields: AccountFields, version: int | None = None) -> Account:
-    """Change what the operator says of an account: whether it is privileged, its priority, how it becomes root.
+def edit_account(
+    *, by: Principal, fields: AccountFields, life: Life | None = None, version: int | None = None
+) -> Account:
+    """Change what the operator says of an account; `life`: how long it lives (None: as it is).
+
+    One that becomes privileged lives for good.
 
     Raises:
         NotFound: there is no such asset, or no such account on it.
+        Refused: it cannot be privileged, or have that lifetime.
         Conflict: a run works on its asset, or it is not the `version` that was seen.
-        Forbidden: the caller may not work on the asset.
+        Forbidden: the caller may not work on the asset; or, for a lifetime, as `set_life`.
     """
     with transaction.atomic():
         account = _find_for_change(by, fields.username, fields.asset, Right.OPERATE, "change accounts")
         check_version(account, version)
-        if changes := update_fields(account, fields):
+        changes = update_fields(account, fields)
+        _check_privileged(account, changes)
+        if life is not None:
+            changes |= set_life(by=by, account=account, life=life)
+        if changes:
             account.version += 1
             account.save()
             audit.write(by=by, action="account.edit", subject=f"account {account}", details=changes)
     return account
+
+
+def _check_privileged(account: Account, changes: Collection[str]) -> None:
+    if "privileged" in changes and account.privileged:
+        check_unpaired([account.id], what="work with it itself")
 
 
 def update_fields(account: Account, fields: AccountFields) -> dict[str, list[object]]:
@@ -110,14 +130,20 @@ def update_fields(account: Account, fields: AccountFields) -> dict[str, list[obj
         "privileged": fields.privileged,
         "priority": fields.priority,
         "become": None if fields.become is None else fields.become.value,
+        "reconcile": fields.reconcile,
+        "grace": fields.grace,
     }
-    changed = {
+    changed: dict[str, list[object]] = {
         name: [getattr(account, name), value]
         for name, value in given.items()
         if value not in (None, getattr(account, name))
     }
     for name, (_, value) in changed.items():
         setattr(account, name, value)
+    if "privileged" in changed and account.privileged:
+        changed |= lifetimes.spare(account)
+    if "grace" in changed:
+        lifetimes.set_due(account)
     return changed
 
 
@@ -162,7 +188,8 @@ def list_accounts(
         accounts = accounts.filter(
             Q(username__icontains=filters.search) | Q(asset__name__icontains=filters.search)
         )
-    if not (filters.secret_type is None and filters.older_than is None and filters.newer_than is None):
+    about_secrets = (filters.secret_type, filters.older_than, filters.newer_than, filters.sync)
+    if any(one is not None for one in about_secrets):
         accounts = accounts.filter(Exists(_select_holders(filters).filter(account=OuterRef("pk"))))
     return cut(accounts, ["asset__name", "username"], page)
 
@@ -174,7 +201,28 @@ def _select_holders(filters: AccountFilter) -> QuerySet[Any]:
         None if days is None else now - timedelta(days=days)
         for days in (filters.older_than, filters.newer_than)
     )
-    return secrets.select_holders(state=state, secret_type=filters.secret_type, until=older, after=newer)
+    return secrets.select_holders(
+        state=state, secret_type=filters.secret_type, until=older, after=newer, sync=filters.sync
+    )
+
+
+def find_places(*, by: Principal, names: Sequence[str]) -> set[tuple[int, str]]:
+    """Return accounts, each named USERNAME@ASSET, as asset ids and usernames.
+
+    Raises:
+        NotFound: there is no such asset, or no such account on it.
+        Refused: a name is none of an account.
+    """
+    wanted = {split_account(name) for name in names}
+    assets = {one.name: one.id for one in find_assets(by=by, names=sorted({asset for _, asset in wanted}))}
+    found: set[tuple[int, str]] = set()
+    for chunk in split(set(assets.values())):
+        found.update(Account.objects.filter(asset_id__in=chunk).values_list("asset_id", "username"))
+    places = {(assets[asset], username) for username, asset in wanted}
+    if places - found:
+        missing = sorted(f"{user}@{asset}" for user, asset in wanted if (assets[asset], user) not in found)
+        raise NotFound(f"There is no account {missing[0]}. See: provost account list", code="account_not_found")
+    return places
 
 
 def list_activity(*, by: Principal, username: str, asset: str, page: Page) -> tuple[list[Record], Place | None]:
@@ -256,11 +304,13 @@ def unlist_account(*, by: Principal, username: str, asset: str, version: int | N
         check_version(account, version)
         if account.listed_at is None:
             raise NotFound(f"{account} is not in the list.", code="account_not_found")
+        check_unpaired([account.id], what="take it off the list")
         secrets.retire_current(account_id=account.id)
         account.listed_at = None
         account.privileged = False
         account.version += 1
         account.save(update_fields=["listed_at", "privileged", "version"])
+        lifetimes.end(account_ids=[account.id])
         audit.write(by=by, action="account.unlist", subject=f"account {account}")
 
 
@@ -275,6 +325,7 @@ def forget_account(*, by: Principal, username: str, asset: str, version: int | N
     with transaction.atomic():
         account = _find_for_change(by, username, asset, Right.ADMINISTER, "delete secrets")
         check_version(account, version)
+        check_unpaired([account.id], what="forget it")
         account.delete()
         audit.write(by=by, action="account.forget", subject=f"account {account}")
 

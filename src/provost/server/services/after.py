@@ -7,14 +7,17 @@ from uuid import UUID
 from django.utils import timezone
 
 from provost.core.job import Outcome
-from provost.core.model import FINE, Action, Decision, Status
+from provost.core.model import FINE, Action, Decision, Status, Verdict
 from provost.core.notices import Event, OutOfSync, OutOfSyncAccount
 from provost.core.push import PushSpec
+from provost.core.rights import Face, make_local
 from provost.core.specs import SPECS
 from provost.server.models import Account, Run
-from provost.server.services import discoveries, lifetimes, notices, secrets
+from provost.server.services import discoveries, lifetimes, notices, pairs, secrets, sync
 
 _DONE: Final = frozenset({Status.SUCCEEDED, Status.UNVERIFIED})
+
+_TOUCHING: Final = frozenset({Action.PUSH, Action.ROTATE, Action.RECONCILE, Action.DISABLE})
 
 _Accounts = Mapping[tuple[int, str], UUID]
 
@@ -22,20 +25,37 @@ _Accounts = Mapping[tuple[int, str], UUID]
 def follow(*, run: Run, outcomes: Collection[Outcome], accounts: _Accounts) -> None:
     """Write down what outcomes tell of accounts: given by asset id and username, those that have a row."""
     _note_checks(run, outcomes, accounts)
+    if run.action in _TOUCHING:
+        touched = [(one.asset_id, one.username) for one in outcomes if one.status in _DONE]
+        discoveries.note_touched(places=touched)
     _FOLLOWING.get(Action(run.action), _ignore)(run, outcomes, accounts)
+
+
+def conclude(*, run: Run, outcomes: Iterable[Outcome], accounts: _Accounts) -> None:
+    """Do what is told to the audit trail, last in the transaction: pairs change places."""
+    if run.action == Action.ROTATE:
+        proven = [
+            accounts[place]
+            for one in outcomes
+            if one.status is Status.SUCCEEDED
+            and one.verdict is Verdict.ACCEPTED
+            and (place := (one.asset_id, one.username)) in accounts
+        ]
+        by = make_local(run.requested_by, face=Face.SERVER)
+        pairs.switch(by=by, account_ids=proven, run_id=run.id)
 
 
 def _note_checks(run: Run, outcomes: Iterable[Outcome], accounts: _Accounts) -> None:
     checks = [
-        secrets.Check(accounts[place], one.secret_type, one.verdict, one.reason, one.message)
+        sync.Check(accounts[place], one.secret_type, one.verdict, one.reason, one.message)
         for one in outcomes
         if one.secret_type and one.verdict and (place := (one.asset_id, one.username)) in accounts
     ]
-    if checks and (fallen := secrets.note_checks(checks=checks)):
+    if checks and (fallen := sync.note_checks(checks=checks)):
         _tell_out_of_sync(run, fallen)
 
 
-def _tell_out_of_sync(run: Run, fallen: Iterable[secrets.Check]) -> None:
+def _tell_out_of_sync(run: Run, fallen: Iterable[sync.Check]) -> None:
     checks = {check.account_id: check for check in fallen}
     accounts = Account.objects.filter(id__in=checks).select_related("asset").order_by("asset__name", "username")
     now = timezone.now()
@@ -68,22 +88,38 @@ def _follow_push(run: Run, outcomes: Collection[Outcome], accounts: _Accounts) -
         and one.decision in {Decision.CREATE, Decision.RESTORE}
         and (place := (one.asset_id, one.username)) in accounts
     ]
-    Account.objects.filter(id__in=made).update(created_by_provost=True, disabled_at=None)
+    Account.objects.filter(id__in=made).update(created_by_provost=True)
+    lifetimes.note_enabled(account_ids=made, for_good=False)
+    discoveries.note_made_or_removed(
+        places=[
+            (one.asset_id, one.username)
+            for one in outcomes
+            if one.status in _DONE and one.decision in {Decision.CREATE, Decision.RESTORE}
+        ]
+    )
     spec = SPECS.validate_python(run.spec)
     if isinstance(spec, PushSpec) and spec.lifetime is not None:
         lifetimes.begin(
-            account_ids=[
-                accounts[place]
-                for one in outcomes
-                if (one.status in _DONE or one.settled) and (place := (one.asset_id, one.username)) in accounts
-            ],
-            lifetime=spec.lifetime,
-            grace=spec.grace,
+            account_ids=[*made, *_list_own(outcomes, accounts)], lifetime=spec.lifetime, grace=spec.grace
         )
 
 
+def _list_own(outcomes: Iterable[Outcome], accounts: _Accounts) -> list[UUID]:
+    """Return the accounts that Provost created before, or may have when it was cut off.
+
+    Those of others are adopted for good: to end their lives takes more rights than to push.
+    """
+    set_there = {
+        accounts[place]: one.settled is not None and one.status not in _DONE
+        for one in outcomes
+        if (one.status in _DONE or one.settled) and (place := (one.asset_id, one.username)) in accounts
+    }
+    own = Account.objects.filter(id__in=set_there, created_by_provost=True).values_list("id", flat=True)
+    return [*own, *(account_id for account_id, found in set_there.items() if found)]
+
+
 def _follow_discovery(_run: Run, outcomes: Collection[Outcome], _accounts: _Accounts) -> None:
-    for one in outcomes:
+    for one in sorted(outcomes, key=lambda one: one.asset_id):
         if one.status is Status.SUCCEEDED:
             discoveries.record_found(asset_id=one.asset_id, found=one.found)
 
@@ -92,14 +128,17 @@ def _follow_disabling(_run: Run, outcomes: Collection[Outcome], accounts: _Accou
     lifetimes.note_disabled(account_ids=_list_fine(outcomes, accounts))
 
 
+def _follow_enabling(_run: Run, outcomes: Collection[Outcome], accounts: _Accounts) -> None:
+    lifetimes.note_enabled(account_ids=_list_fine(outcomes, accounts), for_good=True)
+
+
 def _follow_removal(_run: Run, outcomes: Collection[Outcome], accounts: _Accounts) -> None:
-    now = timezone.now()
     gone = _list_fine(outcomes, accounts)
     secrets.retire_all(account_ids=gone)
     lifetimes.end(account_ids=gone)
     Account.objects.filter(id__in=gone).update(listed_at=None)
-    discoveries.note_removed(
-        places=[(one.asset_id, one.username) for one in outcomes if one.status in FINE], now=now
+    discoveries.note_made_or_removed(
+        places=[(one.asset_id, one.username) for one in outcomes if one.status in FINE]
     )
 
 
@@ -112,5 +151,6 @@ _FOLLOWING: Final[Mapping[Action, Callable[[Run, Collection[Outcome], _Accounts]
     Action.PUSH: _follow_push,
     Action.DISCOVER: _follow_discovery,
     Action.DISABLE: _follow_disabling,
+    Action.ENABLE: _follow_enabling,
     Action.REMOVE: _follow_removal,
 }

@@ -15,6 +15,7 @@ from provost.core.rights import Principal, Reach, Right
 from provost.server.models import Account, Asset, AssetLock, HostKey, Node
 from provost.server.models.inventory import HostKeyState
 from provost.server.services import audit
+from provost.server.services.arrivals import list_covered, note_arrivals
 from provost.server.services.checks import AssetFields, check_asset, choose_port
 from provost.server.services.chunks import split
 from provost.server.services.locks import is_gone
@@ -64,6 +65,7 @@ def add_asset(*, by: Principal, fields: AssetFields) -> Asset:
             comment=fields.comment,
         )
         asset.nodes.set(ensure_nodes(by=by, paths=fields.nodes).values())
+        note_arrivals(asset_ids=[asset.id])
         details = {"kind": fields.kind, "address": fields.address, "nodes": fields.nodes, "via": fields.via}
         audit.write(by=by, action="asset.add", subject=f"asset {asset}", details=details)
     return asset
@@ -134,10 +136,12 @@ def move_asset(by: Principal, asset: Asset, fields: AssetFields) -> None:
     Raises:
         Forbidden: the caller may not work in one that it leaves or joins, or may do more in one that it joins.
     """
+    covered = list_covered(asset_ids=[asset.id])
     joined = ensure_nodes(by=by, paths=check_move(by, asset, fields))
     check_gain(by, asset.nodes.all(), joined.values(), what=f"move asset {asset}")
     asset.nodes.remove(*(node for node in list_seen_nodes(by, asset) if node.full_path not in fields.nodes))
     asset.nodes.add(*joined.values())
+    note_arrivals(asset_ids=[asset.id], covered=covered)
 
 
 def check_move(by: Principal, asset: Asset, fields: AssetFields) -> set[str]:

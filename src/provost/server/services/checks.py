@@ -1,7 +1,7 @@
 """Checks of what an operator says about assets and accounts, by the connector of the kind."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from provost import connectors
 from provost.core.connector import Connector
 from provost.core.errors import Refused
-from provost.core.model import Become
+from provost.core.model import Become, Capability
 from provost.core.secrets import Secret
 from provost.server.services.names import check_name, describe_missing
 from provost.server.services.nodes import check_path
@@ -42,6 +42,8 @@ class AccountFields:
     privileged: bool | None = None
     priority: int | None = None
     become: Become | None = None
+    reconcile: bool | None = None
+    grace: int | None = None
 
 
 @cache
@@ -103,6 +105,23 @@ def _refuse_options(fields: AssetFields, connector: Connector, error: Validation
 def check_account(fields: AccountFields, kind: str) -> None:
     """Raise `Refused` for an account that an asset of this kind cannot have."""
     load_connector(kind).check_username(fields.username)
+
+
+def check_mortal(kind: str, usernames: Iterable[str], *, grace: int) -> None:
+    """Raise `Refused` for accounts that cannot have a lifetime on an asset of this kind."""
+    connector = load_connector(kind)
+    if kept := connector.protected & set(usernames):
+        raise Refused(
+            f"{', '.join(sorted(kept))}: a target of kind {kind} cannot do without, so it has no lifetime.",
+            code="account_protected",
+        )
+    needed = {Capability.REMOVE} | ({Capability.DISABLE} if grace else set())
+    if lacking := needed - connector.capabilities:
+        raise Refused(
+            f"Assets of kind {kind} have no way to {min(lacking)} accounts, so these cannot have a lifetime"
+            f"{'' if Capability.REMOVE in lacking else ' with a grace time'}.",
+            code="action_unsupported",
+        )
 
 
 def check_secret(secret: Secret, kind: str) -> None:

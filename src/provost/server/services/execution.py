@@ -17,7 +17,7 @@ from provost.core.connector import Timeouts
 from provost.core.errors import LeaseLost, ProvostError, VaultError
 from provost.core.job import Job, Outcome
 from provost.core.keys import KeyAlgorithm
-from provost.core.model import FINE, SecretType, Status
+from provost.core.model import FINE, Action, SecretType, Status
 from provost.core.push import PushSpec
 from provost.core.rights import Face, make_local
 from provost.core.secrets import Secret
@@ -32,6 +32,8 @@ from provost.server.services.expansion import read_parameters
 from provost.server.services.guard import note_refusals
 from provost.server.services.leases import Lease, fence, renew, take
 from provost.server.services.locks import LEASE, acquire_locks, release_locks
+from provost.server.services.onboarding import apply_rules
+from provost.server.services.pairs import leave_out, skip_active
 from provost.server.services.recording import (
     leave_open,
     leave_unbegun,
@@ -154,6 +156,7 @@ def _start_engine(
 
 
 def _finish(lease: Lease, *, begun: Collection[int], control: Control, why: tuple[str, str]) -> None:
+    _apply_rules(lease, control)
     with fence(lease=lease) as run:
         if control.handing_over:
             leave_unbegun(run=run, begun=begun)
@@ -177,6 +180,19 @@ def _finish(lease: Lease, *, begun: Collection[int], control: Control, why: tupl
             tell_end(run=run)
     if handed_over and run.cancel_requested:
         request_cancel(by=make_local("provost", face=Face.SERVER), run=run)
+
+
+def _apply_rules(lease: Lease, control: Control) -> None:
+    """Let rules take what a discovery has found, before it counts as over: who waits for it finds it done."""
+    run = Run.objects.get(id=lease.run_id)
+    if run.action != Action.DISCOVER or run.dry_run:
+        return
+    if control.handing_over and run.records.filter(status=None).exists():
+        return
+    try:
+        apply_rules(run=run)
+    except (DatabaseError, InterfaceError, ProvostError) as error:  # the run has to end all the same
+        logger.error("Run %s: its finds wait for the next discovery.", run.id, exc_info=error)  # noqa: TRY400
 
 
 _Recorded = HostKeySeen | RefusalSeen | SecretProven | Settled
@@ -281,13 +297,22 @@ class _Work:
         for record in Record.objects.filter(run_id=self._run_id, status=None, asset_id__in=locked):
             if record.asset_id is not None:
                 usernames.setdefault(record.asset_id, []).append((record.username, read_type(record)))
+        wanted = self._leave_active(usernames) if isinstance(self._spec, RotateSpec) else usernames
         try:
-            jobs = self._make_jobs(usernames)
+            jobs = self._make_jobs(wanted)
         except VaultError as error:
             if error.code != "secret_does_not_decrypt":
                 raise
-            jobs = self._make_jobs_singly(usernames)
+            jobs = self._make_jobs_singly(wanted)
         return jobs, [asset_id for asset_id in asset_ids if asset_id not in locked]
+
+    def _leave_active(self, usernames: Usernames) -> Usernames:
+        """Settle the accounts that came into use since the run was written down, and return the others."""
+        outcomes = skip_active(usernames=usernames)
+        record_outcomes(lease=self._lease, outcomes=outcomes)
+        left = leave_out(usernames, {(one.asset_id, one.username) for one in outcomes})
+        release_locks(run_id=self._run_id, asset_ids=[one for one in usernames if one not in left])
+        return left
 
     def _make_jobs(self, usernames: Usernames) -> list[Job]:
         order = self._order

@@ -13,10 +13,11 @@ from provost.core.model import Action, Capability, Strategy
 from provost.core.push import PushSpec
 from provost.core.rights import Principal, Right
 from provost.core.secrets import Secret
-from provost.core.specs import DisableSpec, DiscoverSpec, RemoveSpec, RotateSpec, Spec
+from provost.core.specs import DisableSpec, DiscoverSpec, EnableSpec, RemoveSpec, RotateSpec, Spec
 from provost.server.models import Account, Asset
+from provost.server.services.arrivals import EVERYWHERE
 from provost.server.services.assets import find_assets
-from provost.server.services.checks import check_secret, load_connector
+from provost.server.services.checks import check_mortal, check_secret, load_connector
 from provost.server.services.chunks import split
 from provost.server.services.nodes import find_nodes, list_asset_ids
 from provost.server.services.reach import check_assets, check_node
@@ -52,12 +53,14 @@ def expand(*, by: Principal, spec: Spec, specified: Secret | None, places: Place
         assets = _read_assets({asset_id for asset_id, _ in places})
         check_assets(by, find_right(spec), assets, what=f"{spec.action} accounts there")
     if not assets:
-        raise Refused(f"There are no assets in {', '.join(spec.nodes)} yet.", code="no_assets")
+        kinds = f" of kind {', '.join(spec.kinds)}" if isinstance(spec, PushSpec) and spec.kinds else ""
+        where = ", ".join([*spec.nodes, *spec.assets])
+        raise Refused(f"There are no assets{kinds} in {where} yet.", code="no_assets")
     if isinstance(spec, PushSpec):
         _check_number(len(assets) * len(set(spec.usernames)))
-    kinds = sorted({asset.kind for asset in assets})
-    _check(spec, specified, kinds)
-    parameters = read_parameters(spec, kinds)
+    found = sorted({asset.kind for asset in assets})
+    _check(spec, specified, found)
+    parameters = read_parameters(spec, found)
     items = tuple(select_items(spec=spec, assets=assets, places=places))
     _check_number(len(items))
     return Expansion(items, parameters)
@@ -90,9 +93,22 @@ def check_later(*, by: Principal, spec: Spec, specified: Secret | None) -> None:
         read_parameters(spec, kinds)
 
 
+def check_settings(*, spec: PushSpec, kinds: Sequence[str]) -> None:
+    """Check what can be checked of a push whose assets and accounts come later, for assets of these kinds.
+
+    Raises:
+        NotFound: there is no such kind.
+        Refused: a rule or a parameter cannot be used, or a kind takes no such secret.
+    """
+    _check(spec.model_copy(update={"usernames": ("a",)}), None, kinds)
+    if kinds:
+        read_parameters(spec, kinds)
+
+
 _NEEDED: Final = {
     Action.DISCOVER: Capability.DISCOVER,
     Action.DISABLE: Capability.DISABLE,
+    Action.ENABLE: Capability.ENABLE,
     Action.REMOVE: Capability.REMOVE,
 }
 
@@ -103,12 +119,15 @@ def _check(spec: Spec, specified: Secret | None, kinds: Sequence[str]) -> None:
         raise Refused("Name at least one account to push.", code="no_accounts")
     if isinstance(spec, PushSpec | RotateSpec) and spec.strategy is Strategy.RANDOM:
         spec.rules.check()
-    secret_type = None if isinstance(spec, DiscoverSpec | DisableSpec | RemoveSpec) else spec.secret_type
+    whole = DiscoverSpec | DisableSpec | EnableSpec | RemoveSpec
+    secret_type = None if isinstance(spec, whole) else spec.secret_type
     needed = _NEEDED.get(Action(spec.action))
     for kind in kinds:
         connector = load_connector(kind)
         if needed is not None and needed not in connector.capabilities:
             raise Refused(f"Assets of kind {kind} have no way to {spec.action}.", code="action_unsupported")
+        if isinstance(spec, PushSpec) and spec.lifetime is not None:
+            check_mortal(kind, usernames, grace=spec.grace)
         if secret_type is not None and secret_type not in connector.secret_types:
             raise Refused(f"Assets of kind {kind} take no {secret_type}.", code="secret_type_refused")
         for username in usernames:
@@ -121,8 +140,14 @@ def _find_targets(by: Principal, spec: Spec) -> tuple[Asset, ...]:
     right = find_right(spec)
     by.require(right, what=str(spec.action))
     if not spec.assets and not spec.nodes:
-        raise Refused(f"Name at least one asset or node to {spec.action} on.", code="no_assets")
-    return _read_assets(_find_ids(by, right, spec.assets, spec.nodes))
+        place = "push to" if isinstance(spec, PushSpec) else f"{spec.action} on"
+        raise Refused(f"Name at least one asset or node to {place}.", code="no_assets")
+    found = _read_assets(_find_ids(by, right, spec.assets, spec.nodes))
+    if isinstance(spec, PushSpec) and spec.kinds:
+        for kind in spec.kinds:
+            load_connector(kind)
+        return tuple(asset for asset in found if asset.kind in spec.kinds)
+    return found
 
 
 def _read_assets(asset_ids: Iterable[int]) -> tuple[Asset, ...]:
@@ -133,6 +158,9 @@ def _read_assets(asset_ids: Iterable[int]) -> tuple[Asset, ...]:
 def _find_ids(by: Principal, right: Right, assets: Sequence[str], nodes: Sequence[str]) -> list[int]:
     """Return the ids of assets by name, and of those in nodes and below them, each once."""
     named = find_assets(by=by, names=assets)
+    if EVERYWHERE in nodes:
+        by.require_everywhere(right, what="work on all assets there are")
+        return list(Asset.objects.values_list("id", flat=True))
     folders = find_nodes(by=by, paths=nodes)
     for node in folders:
         check_node(by, right, node, what=f"work on {node}")

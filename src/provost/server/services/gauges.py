@@ -10,9 +10,11 @@ from prometheus_client import generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from provost.core.model import Sync
+from provost.core.rights import Reach
 from provost.server.models import Account, Record, Run, Task
 from provost.server.models.runs import RunState
-from provost.server.services import vitals
+from provost.server.services import sync, vitals
 from provost.server.services.metrics import REGISTRY
 
 logger = logging.getLogger(__name__)
@@ -68,6 +70,13 @@ class _Gauges(Collector):
         accounts.add_metric(["listed"], found["listed"])
         accounts.add_metric(["pending"], found["all"] - found["listed"])
         yield accounts
+        checks = GaugeMetricFamily(
+            "provost_accounts_by_sync", "Accounts by what the last check of a secret told.", labels=["sync"]
+        )
+        counts = sync.count_sync(reach=Reach(everywhere=True))
+        for told in (*Sync, "never"):
+            checks.add_metric([told], counts[told])
+        yield checks
 
 
 def render() -> bytes:

@@ -14,6 +14,7 @@ from provost.core.secrets import Password, Secret, SshKey
 from provost.server.models import Account, Asset
 from provost.server.services import audit, guard, secrets
 from provost.server.services.accounts import update_fields
+from provost.server.services.arrivals import list_covered, note_arrivals
 from provost.server.services.assets import (
     check_homeless,
     check_move,
@@ -36,9 +37,19 @@ from provost.server.services.chunks import CHUNK, split
 from provost.server.services.inventory_files import ImportRefused, Inventory, Row
 from provost.server.services.locks import hold_assets
 from provost.server.services.nodes import check_path, ensure_nodes, list_missing
+from provost.server.services.pairs import check_unpaired
 from provost.server.services.reach import check_assets, check_gain, within
 from provost.vault.keys import read_key
 
+_ACCOUNT_FIELDS: Final = (
+    "privileged",
+    "priority",
+    "become",
+    "expires_at",
+    "warn_due",
+    "expiry_due",
+    "version",
+)
 _ASSET_FIELDS: Final = ("kind", "address", "port", "options", "comment")
 
 T = TypeVar("T")
@@ -328,6 +339,7 @@ def _write_nodes(
     made = ensure_nodes(by=by, paths=_list_paths(planned, nodes))
     moved = [plan for plan in planned.values() if plan.moved]
     places = Asset.nodes.through
+    covered = list_covered(asset_ids=[plan.existing.id for plan in moved if plan.existing])
     for plan in moved:
         if plan.existing:
             joined = [made[path] for path in plan.fields.nodes if path not in plan.before.nodes]
@@ -340,6 +352,7 @@ def _write_nodes(
         for plan in moved
         for path in plan.fields.nodes
     )
+    note_arrivals(asset_ids=[known[plan.fields.name].id for plan in moved], covered=covered)
 
 
 def _write_accounts(
@@ -363,8 +376,12 @@ def _write_accounts(
             update_fields(accounts[key], plan.fields)
             added.append(accounts[key])
             counts["added"] += 1
+    privileged = [
+        account.id for account in changed if "privileged" in changes[str(account)] and account.privileged
+    ]
+    check_unpaired(privileged, what="work with it itself")
     Account.objects.bulk_create(added)
-    Account.objects.bulk_update(changed, ["privileged", "priority", "become", "version"], batch_size=CHUNK)
+    Account.objects.bulk_update(changed, _ACCOUNT_FIELDS, batch_size=CHUNK)
     held = secrets.list_current_types(account_ids=[account.id for account in accounts.values()])
     wanted, kept = [], 0
     given: list[str] = []

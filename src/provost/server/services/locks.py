@@ -10,9 +10,12 @@ from typing import Final
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from provost.server.models import Asset, AssetLock
+from provost.core.model import Action
+from provost.server.models import Asset, AssetLock, Record
+from provost.server.models.runs import RunState
 from provost.server.services.chunks import split
 
 LEASE: Final = timedelta(seconds=30)
@@ -77,6 +80,19 @@ def hold_assets(*, asset_ids: Iterable[int]) -> list[int]:
 def renew_locks(*, run_id: UUID) -> None:
     """Put off the end of all locks that this process holds for the run."""
     AssetLock.objects.filter(run_id=run_id, owner=name_owner()).update(expires=timezone.now() + LEASE)
+
+
+def being_ended() -> Exists:
+    """Return what tells accounts that a run disables or removes, or is about to, to be part of a query."""
+    return Exists(
+        Record.objects.filter(
+            asset_id=OuterRef("asset_id"),
+            username=OuterRef("username"),
+            status=None,
+            run__state__in=[RunState.QUEUED, RunState.RUNNING],
+            run__action__in=[Action.DISABLE, Action.REMOVE],
+        )
+    )
 
 
 def release_locks(*, run_id: UUID, asset_ids: Sequence[int] | None = None) -> None:

@@ -11,6 +11,7 @@ from provost.core.errors import Conflict, Forbidden, Refused
 from provost.core.rights import Principal, Right
 from provost.server.models import Asset, Node
 from provost.server.services import audit
+from provost.server.services.arrivals import list_covered, note_arrivals
 from provost.server.services.chunks import split
 from provost.server.services.names import describe_missing
 from provost.server.services.reach import check_gain, check_node, within
@@ -260,6 +261,8 @@ def move_node(*, by: Principal, path: str, into: str | None) -> Node:
         what = f"move node {path}"
         check_node(by, Right.ADMINISTER, node, what=what)
         before = node.full_path
+        along = list_asset_ids(nodes=[node])
+        covered = list_covered(asset_ids=along)
         if into is None:
             by.require_everywhere(Right.ADMINISTER, what=f"{what} to the top")
             if node.depth > 1:
@@ -274,6 +277,7 @@ def move_node(*, by: Principal, path: str, into: str | None) -> Node:
             _give_path(node, f"{target.full_path}/{node.name}")
             Node.objects.move(node, target, pos="last-child")
         moved: Node = Node.objects.get(pk=node.pk)
+        note_arrivals(asset_ids=along, covered=covered)
         audit.write(by=by, action="node.move", subject=f"node {before}", details={"to": moved.full_path})
     return moved
 

@@ -8,9 +8,10 @@ from typing import Final
 from django.db.models import CharField, Count, Q
 from django.db.models.functions import Cast, Substr
 
+from provost.core.model import Action
 from provost.core.rights import Principal, Right
 from provost.server.models import Account, Asset, Record, Run, Task
-from provost.server.services import runs, secrets, tasks
+from provost.server.services import runs, secrets, sync, tasks
 from provost.server.services.assets import lacks_privileged
 from provost.server.services.reach import limit_many
 from provost.server.services.runs import ALIVE
@@ -86,9 +87,16 @@ def has_pushed(*, by: Principal) -> bool:
     return runs.limited(by).filter(dry_run=False).exists()
 
 
-def has_saved(*, by: Principal) -> bool:
-    """Tell whether there is a task that somebody sees."""
-    return tasks.limited(by).exists()
+def count_saved(*, by: Principal) -> tuple[int, int]:
+    """Return how many tasks somebody sees, and how many of them look whether secrets are those in force."""
+    checking = Q(spec__action__in=[Action.VERIFY.value, Action.RECONCILE.value])
+    found = tasks.limited(by).order_by().aggregate(all=Count("id"), checking=Count("id", filter=checking))
+    return found["all"], found["checking"]
+
+
+def count_sync(*, by: Principal) -> Counter[str]:
+    """Count the accounts that somebody sees by what the last check of a secret told; see `secrets`."""
+    return sync.count_sync(reach=by.require(Right.VIEW, what="see accounts"))
 
 
 def count_ages(*, by: Principal, now: datetime) -> list[int]:

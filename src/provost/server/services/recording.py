@@ -48,6 +48,8 @@ def record_outcomes(*, lease: Lease, outcomes: Sequence[Outcome]) -> None:
             told = {(one.asset_id, one.username, one.secret_type): one for one in chunk}
             accounts = {} if run.dry_run else _settle_accounts(run, told)
             _fill_records(run, told, accounts)
+            if not run.dry_run:
+                after.conclude(run=run, outcomes=told.values(), accounts=accounts)
 
 
 def _divide(outcomes: Sequence[Outcome]) -> Iterator[list[Outcome]]:

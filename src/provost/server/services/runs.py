@@ -40,13 +40,17 @@ ALIVE = frozenset({RunState.QUEUED, RunState.RUNNING})
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
-    """Which runs are wanted; `task` is a task's name, `asset` that of one that has a record in them."""
+    """Which runs are wanted; `task` is a task's name, `asset` that of one that has a record in them.
+
+    `cause` is the id of a discovery: the runs that rules made for what it has found.
+    """
 
     state: str | None = None
     action: str | None = None
     task: str | None = None
     dry_run: bool | None = None
     asset: str | None = None
+    cause: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +250,8 @@ def list_runs(
         runs = runs.filter(task__name=filters.task)
     if filters.dry_run is not None:
         runs = runs.filter(dry_run=filters.dry_run)
+    if filters.cause is not None:
+        runs = runs.filter(cause_id=filters.cause)
     if filters.asset is not None:
         asset = find_asset(by=by, name=filters.asset)
         runs = runs.filter(id__in=Record.objects.filter(asset=asset).values("run_id"))

@@ -1,4 +1,4 @@
-"""Every secret of an account. Beside held, keyring and rotation, no module sees secrets' tables and the cipher.
+"""Every secret of an account. Beside held, keyring, rotation and sync, no module sees their tables or cipher.
 
 Functions take any number of accounts and work in chunks, each with a fixed number of queries.
 """
@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Literal
 from uuid import UUID
 
 from django.db import transaction
@@ -15,7 +15,7 @@ from django.db.models import Count, Max, Q, QuerySet
 from django.utils import timezone
 
 from provost.core.errors import NotFound, Refused, VaultError
-from provost.core.model import SecretState, SecretType, Strategy, Sync, Verdict
+from provost.core.model import SecretState, SecretType, Strategy, Sync
 from provost.core.rights import Reach
 from provost.core.secrets import Secret, SshKey
 from provost.server.models import Account
@@ -61,17 +61,6 @@ class Version:
     checked_at: datetime | None
     reason: str
     message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """What a login told of an account's current secret, or that nothing could be told, and why."""
-
-    account_id: UUID
-    secret_type: SecretType
-    verdict: Verdict
-    reason: str = ""
-    message: str = ""
 
 
 def read_current(*, account_ids: Iterable[UUID]) -> dict[UUID, dict[SecretType, Secret]]:
@@ -187,48 +176,6 @@ def promote(*, version_ids: Iterable[UUID], sparing: UUID | None = None) -> None
             SecretVersion.objects.filter(id__in=promoted).update(
                 state=SecretState.CURRENT, promoted_at=now, retired_at=None
             )
-
-
-_SYNC: Final = {
-    Verdict.ACCEPTED: Sync.IN_SYNC,
-    Verdict.REJECTED: Sync.OUT_OF_SYNC,
-    Verdict.UNKNOWN: Sync.UNKNOWN,
-}
-
-
-def note_checks(*, checks: Sequence[Check]) -> list[Check]:
-    """Write down what checks of current secrets told; return those that say what is newly out of sync."""
-    told = {(check.account_id, check.secret_type): check for check in checks}
-    fallen = []
-    now = timezone.now()
-    with transaction.atomic():
-        for chunk in split(told):
-            rows = SecretVersion.objects.filter(
-                account_id__in={account_id for account_id, _ in chunk}, state=SecretState.CURRENT
-            ).defer("ciphertext")
-            changed = []
-            for row in rows:
-                if (check := told.get((row.account_id, SecretType(row.secret_type)))) is None:
-                    continue
-                if check.verdict is Verdict.REJECTED and row.sync != Sync.OUT_OF_SYNC:
-                    fallen.append(check)
-                row.sync, row.checked_at = _SYNC[check.verdict], now
-                row.reason, row.message = check.reason, check.message
-                changed.append(row)
-            SecretVersion.objects.bulk_update(changed, ["sync", "checked_at", "reason", "message"])
-    return fallen
-
-
-def find_refused(*, account_ids: Iterable[UUID]) -> set[tuple[UUID, SecretType]]:
-    """Return the secrets that their targets have refused in the last hour: looking again tells nothing new."""
-    since = timezone.now() - timedelta(hours=1)
-    return {
-        (account_id, SecretType(secret_type))
-        for chunk in split(account_ids)
-        for account_id, secret_type in SecretVersion.objects.filter(
-            account_id__in=chunk, state=SecretState.CURRENT, sync=Sync.OUT_OF_SYNC, checked_at__gt=since
-        ).values_list("account_id", "secret_type")
-    }
 
 
 def discard(*, run_id: UUID, epoch: int, account_ids: Iterable[UUID], secret_type: SecretType) -> None:
@@ -373,11 +320,16 @@ def list_current_types(*, account_ids: Iterable[UUID]) -> dict[UUID, set[SecretT
 
 
 def select_holders(
-    *, state: SecretState, secret_type: SecretType | None, until: datetime | None, after: datetime | None
+    *,
+    state: SecretState,
+    secret_type: SecretType | None = None,
+    until: datetime | None = None,
+    after: datetime | None = None,
+    sync: Sync | Literal["never"] | None = None,
 ) -> QuerySet[SecretVersion]:
     """Return the secrets in a state, of a type, and current since `until` or before, but later than `after`.
 
-    It is a query to be part of another.
+    With `sync`, those whose last check told that.  It is a query to be part of another.
     """
     rows = SecretVersion.objects.filter(state=state)
     if secret_type is not None:
@@ -386,6 +338,8 @@ def select_holders(
         rows = rows.filter(promoted_at__lte=until)
     if after is not None:
         rows = rows.filter(promoted_at__gt=after)
+    if sync is not None:
+        rows = rows.filter(sync="" if sync == "never" else sync)
     return rows
 
 

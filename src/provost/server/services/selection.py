@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from provost.core.errors import Refused
 from provost.core.model import SecretState, SecretType, Strategy
@@ -12,6 +12,7 @@ from provost.core.push import PushSpec
 from provost.core.specs import (
     DisableSpec,
     DiscoverSpec,
+    EnableSpec,
     ReconcileSpec,
     RemoveSpec,
     RotateSpec,
@@ -22,6 +23,7 @@ from provost.server.models import Account, Asset
 from provost.server.services import secrets
 from provost.server.services.checks import load_connector
 from provost.server.services.chunks import split
+from provost.server.services.pairs import check_rotation, check_unpaired
 
 Places = Collection[tuple[int, str]]
 """Accounts as asset ids and usernames."""
@@ -51,6 +53,8 @@ def select_items(*, spec: Spec, assets: Sequence[Asset], places: Places | None =
             yield from (Item(asset, "") for asset in assets)
         case VerifySpec() | ReconcileSpec() | RotateSpec():
             yield from _select_listed(spec, assets, places)
+        case EnableSpec():
+            yield from _select_disabled(spec, assets)
         case DisableSpec() | RemoveSpec():
             yield from _select_ended(spec, assets, places)
 
@@ -72,8 +76,10 @@ def _select_listed(
     unknown = set(spec.usernames)
     none = True
     by_id = {asset.id: asset for asset in assets}
+    if isinstance(spec, RotateSpec) and spec.usernames:
+        unknown -= check_rotation(usernames=spec.usernames, asset_ids=by_id)
     for chunk in split(by_id):
-        accounts = Account.objects.filter(asset_id__in=chunk, listed_at__isnull=False)
+        accounts = Account.objects.filter(asset_id__in=chunk, listed_at__isnull=False, disabled_at=None)
         if spec.usernames:
             accounts = accounts.filter(username__in=spec.usernames)
         else:
@@ -94,8 +100,8 @@ def _select_listed(
         who = f" named {', '.join(sorted(unknown)[:_SHOWN])}" if unknown else ""
         which = "secret" if spec.secret_type is None else spec.secret_type
         raise Refused(
-            f"There is nothing to {spec.action}: no account{who} in the list there, with a {which} of its own"
-            f"{_EXCEPTIONS.get(spec.action, '')}. See: provost account list",
+            f"There is nothing to {spec.action}: no account{who} in the list there that lets in, with a "
+            f"{which} of its own{_EXCEPTIONS.get(spec.action, '')}. See: provost account list",
             code="no_accounts",
         )
 
@@ -110,7 +116,7 @@ def _choose_rotated(accounts: QuerySet[Account], spec: RotateSpec) -> QuerySet[A
     """Leave out privileged accounts that nobody asked for, and of each pair the one that is in use."""
     if not (spec.usernames or spec.privileged):
         accounts = accounts.filter(privileged=False)
-    return accounts.filter(Q(active_in=None))
+    return accounts.filter(active_in=None)
 
 
 def _is_wanted(spec: VerifySpec | ReconcileSpec | RotateSpec, version: secrets.Version) -> bool:
@@ -118,6 +124,28 @@ def _is_wanted(spec: VerifySpec | ReconcileSpec | RotateSpec, version: secrets.V
         return False
     # A key that somebody else has made for themselves is theirs to replace.
     return not (isinstance(spec, RotateSpec) and spec.strategy is Strategy.RANDOM and version.public_only)
+
+
+def _select_disabled(spec: EnableSpec, assets: Sequence[Asset]) -> Iterator[Item]:
+    """Yield accounts that Provost has disabled."""
+    unknown = set(spec.usernames)
+    by_id = {asset.id: asset for asset in assets}
+    for chunk in split(by_id):
+        found = Account.objects.filter(
+            asset_id__in=chunk,
+            username__in=spec.usernames,
+            listed_at__isnull=False,
+            disabled_at__isnull=False,
+        )
+        for account in found.order_by("username"):
+            unknown.discard(account.username)
+            yield Item(by_id[account.asset_id], account.username)
+    if unknown or not spec.usernames:
+        raise Refused(
+            f"{', '.join(sorted(unknown)[:_SHOWN]) or 'Nobody'}: no account of that name there is disabled by "
+            "Provost. See: provost account show",
+            code="no_accounts",
+        )
 
 
 def _select_ended(
@@ -160,6 +188,8 @@ def _select_ended(
 
 
 def _check_end(spec: DisableSpec | RemoveSpec, asset: Asset, username: str, account: Account | None) -> None:
+    if account is not None:
+        check_unpaired([account.id], what=f"{spec.action} it")
     if (account is not None and account.privileged) or username == asset.options.get("via_account"):
         raise Refused(
             f"{username} on {asset} is the account that Provost works there with: it is not {spec.action}d. "

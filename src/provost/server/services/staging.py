@@ -14,7 +14,7 @@ from provost.core.push import PushSpec
 from provost.core.secrets import Password, Secret, SshKey
 from provost.core.specs import RotateSpec, Spec
 from provost.server.models import Account
-from provost.server.services import secrets
+from provost.server.services import secrets, sync
 from provost.server.services.chunks import split
 from provost.server.services.guard import count_tries, get_limit
 from provost.server.services.leases import Lease, fence
@@ -122,7 +122,7 @@ def _read_places(usernames: Usernames) -> list[_Place]:
     types = {secret_type for wanted in usernames.values() for _, secret_type in wanted if secret_type}
     pending = secrets.read_pending(account_ids=ids, secret_types=types)
     tries = count_tries(account_ids=ids)
-    refused = secrets.find_refused(account_ids=ids)
+    refused = sync.find_refused(account_ids=ids)
     places = []
     for asset_id, wanted in usernames.items():
         for name, secret_type in wanted:

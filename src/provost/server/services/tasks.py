@@ -1,4 +1,4 @@
-"""Saved push tasks: kept, started by hand, and claimed when they are due."""
+"""Saved tasks: kept, started by hand, and claimed when they are due."""
 
 import logging
 from collections.abc import Sequence
@@ -31,7 +31,8 @@ from provost.server.services.runs import ALIVE, create_run, settle_interrupted
 logger = logging.getLogger(__name__)
 
 CLOCK: Final = "task "
-"""What the name of who starts a due task begins with."""
+TEMPLATE: Final = "template "
+"""What the name of who starts a task begins with that is due, or that assets arrived for."""
 
 _PUT_OFF: Final = timedelta(hours=1)
 _LONGEST_NAME: Final = 255
@@ -126,6 +127,11 @@ def _save(by: Principal, task: Task, fields: TaskFields, specified: Secret | Non
             code="secret_type_refused",
         )
     check_later(by=by, spec=fields.spec, specified=secret)
+    if fields.new_assets and not (isinstance(fields.spec, PushSpec) and fields.spec.nodes):
+        raise Refused(
+            "What is also done for new assets is a push, and names nodes that they come to (/: everywhere).",
+            code="template_refused",
+        )
     now = timezone.now()
     if fields.schedule:
         check(fields.schedule, now)
@@ -143,6 +149,8 @@ def _save(by: Principal, task: Task, fields: TaskFields, specified: Secret | Non
         held.hold_for_task(task_id=task.id, secret=specified)
     elif not wanted:
         held.drop_for_task(task_id=task.id)
+    if not task.new_assets:
+        task.arrivals.all().delete()
     return task
 
 
@@ -271,7 +279,8 @@ def _start(by: Principal, task: Task, *, attended: bool) -> Run:
 
 
 def _find_going(task: Task) -> Run | None:
-    return task.runs.filter(state__in=ALIVE).first()
+    """Return the run of a task that is not over; those for new assets alone keep nothing waiting."""
+    return task.runs.filter(state__in=ALIVE).exclude(requested_by__startswith=TEMPLATE).first()
 
 
 def put_right(*, now: datetime) -> int:
@@ -311,7 +320,7 @@ def _claim_or_put_off(task_id: UUID, now: datetime) -> Run | None:
         with transaction.atomic():
             if (task := _find_due(task_id, now)) is not None:
                 task.next_due = now + _PUT_OFF
-                task.last_run = _skip(task, reason, message)
+                task.last_run = skip(task, reason, message)
                 task.save(update_fields=["next_due", "last_run"])
     return None
 
@@ -336,30 +345,31 @@ def _claim(task_id: UUID, now: datetime) -> Run | None:
         if opening > now:
             return None
         if going := _find_going(task):
-            _skip(task, "still_running", f"Run {going.id} of the task was not over when it was due again.")
+            skip(task, "still_running", f"Run {going.id} of the task was not over when it was due again.")
             return None
         try:
             with transaction.atomic():
-                scheduler = make_local(_name_clock(task), face=Face.SERVER)
+                scheduler = make_local(name_starter(task, CLOCK), face=Face.SERVER)
                 return _start(scheduler, task, attended=False)
         except ProvostError as error:  # nobody is there to be told: it is written down
-            task.last_run = _skip(task, error.code, error.message)
+            task.last_run = skip(task, error.code, error.message)
             task.save(update_fields=["last_run"])
             return None
 
 
-def _name_clock(task: Task) -> str:
-    """Return who starts a task when it is due: itself. No user has such a name."""
-    return f"{CLOCK}{task.name}"[:_LONGEST_NAME]
+def name_starter(task: Task, what: str) -> str:
+    """Return who starts a task without being asked: itself. No user has such a name."""
+    return f"{what}{task.name}"[:_LONGEST_NAME]
 
 
-def _skip(task: Task, reason: str, message: str) -> Run:
+def skip(task: Task, reason: str, message: str, *, starter: str = CLOCK) -> Run:
+    """Write down that a task was not begun, and why."""
     return Run.objects.create(
         action=task.spec.get("action", Action.PUSH),
         state=RunState.SKIPPED,
         spec=task.spec,
         task=task,
-        requested_by=_name_clock(task),
+        requested_by=name_starter(task, starter),
         reason=reason,
         message=message,
         finished=timezone.now(),

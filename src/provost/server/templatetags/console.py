@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from django import template
-from django.utils.html import escape, format_html
+from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from provost.core.durations import write_duration
 from provost.core.inert import make_inert
+from provost.core.onboarding import Standing
 from provost.server.console.forms import Form
 
 register: Final = template.Library()
@@ -47,6 +49,17 @@ _BADGES: Final[dict[str, tuple[Any, str]]] = {
     "trusted": (gettext_lazy("trusted"), "green"),
     "replaced": (gettext_lazy("no longer trusted"), "secondary"),
     "push": (gettext_lazy("push"), "secondary"),
+    "verify": (gettext_lazy("verify"), "secondary"),
+    "rotate": (gettext_lazy("rotate"), "secondary"),
+    "reconcile": (gettext_lazy("reconcile"), "secondary"),
+    "discover": (gettext_lazy("discover"), "secondary"),
+    "disable": (gettext_lazy("disable"), "secondary"),
+    "enable": (gettext_lazy("enable"), "secondary"),
+    "remove": (gettext_lazy("remove"), "secondary"),
+    "in_sync": (gettext_lazy("In sync"), "green"),
+    "out_of_sync": (gettext_lazy("Out of sync"), "red"),
+    "unknown": (gettext_lazy("Could not tell"), "yellow"),
+    "never": (gettext_lazy("Never checked"), "secondary"),
     "administrator": (gettext_lazy("administrator"), "secondary"),
     "operator": (gettext_lazy("operator"), "secondary"),
     "auditor": (gettext_lazy("auditor"), "secondary"),
@@ -80,10 +93,22 @@ def word(code: Any) -> Any:
     return _BADGES[str(code)][0] if str(code) in _BADGES else make_inert(str(code))
 
 
+_STANDINGS: Final[dict[Standing, tuple[Any, str]]] = {
+    Standing.KNOWN: (gettext_lazy("known"), "green"),
+    Standing.UNKNOWN: (gettext_lazy("unknown"), "orange"),
+    Standing.CHANGED: (gettext_lazy("changed"), "yellow"),
+    Standing.VANISHED: (gettext_lazy("gone"), "red"),
+    Standing.IGNORED: (gettext_lazy("ignored"), "secondary"),
+}
+
+
 @register.filter
 def badge(code: Any) -> SafeString:
-    """Return a status, a state or a decision as a badge: a word, with a colour."""
-    text, colour = _BADGES.get(str(code), (make_inert(str(code)), "secondary"))
+    """Return a status, a state, a decision or a standing as a badge: a word, with a colour."""
+    if isinstance(code, Standing):
+        text, colour = _STANDINGS[code]
+    else:
+        text, colour = _BADGES.get(str(code), (make_inert(str(code)), "secondary"))
     return format_html('<span class="badge bg-{}-lt">{}</span>', colour, text)
 
 
@@ -121,6 +146,47 @@ def when(instant: datetime | None) -> SafeString:
         return format_html('<span class="text-secondary">{}</span>', _("never"))
     utc = instant.astimezone(UTC)
     return format_html('<time datetime="{}">{}</time>', utc.isoformat(), utc.strftime("%Y-%m-%d %H:%M:%S UTC"))
+
+
+@register.filter
+def span(seconds: int) -> str:
+    """Return a span of time as it is written: 30d."""
+    return write_duration(seconds)
+
+
+@register.filter
+def fact(name: str) -> Any:
+    """Return the word for a fact that a discovery tells of an account."""
+    return _FACTS.get(name, make_inert(name))
+
+
+_FACTS: Final[dict[str, Any]] = {
+    "uid": gettext_lazy("user id"),
+    "groups": gettext_lazy("groups"),
+    "home": gettext_lazy("home"),
+    "shell": gettext_lazy("shell"),
+    "can_log_in": gettext_lazy("can log in"),
+    "locked": gettext_lazy("password locked"),
+    "superuser": gettext_lazy("all-powerful"),
+    "privileges": gettext_lazy("may act as others"),
+    "expires": gettext_lazy("expires"),
+    "keys": gettext_lazy("SSH keys"),
+}
+
+
+@register.filter
+def told(value: Any) -> Any:
+    """Return what a target told, inert: a list takes a line for each of its parts; None could not be told."""
+    if value is None:
+        return format_html('<span class="text-secondary">{}</span>', _("not told"))
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    if isinstance(value, datetime):
+        return when(value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        lines = format_html_join("", "<div>{}</div>", ((make_inert(str(one)),) for one in value))
+        return lines or format_html('<span class="text-secondary">{}</span>', _("none"))
+    return make_inert(str(value))
 
 
 @register.simple_tag
@@ -190,12 +256,20 @@ def schema_fields(form: Form[Any], schema: Mapping[str, Any], prefix: str) -> di
                 "label": _(name.replace("_", " ").capitalize()),
                 "help": _(text) if (text := one.get("description", "")) else "",
                 "kind": kind,
-                "options": [("", _("as usual")), *_list_values(values, kinds)] if kind == "select" else [],
+                "options": [("", _tell_usual(one.get("default"))), *_list_values(values, kinds)]
+                if kind == "select"
+                else [],
                 "required": name in needed,
                 "placeholder": str(one["default"]) if one.get("default") else "",
             }
         )
     return {"form": form, "fields": fields}
+
+
+def _tell_usual(default: Any) -> str:
+    if isinstance(default, str) and default:
+        return _("as usual (%(default)s)") % {"default": default}
+    return _("as usual")
 
 
 def _resolve(part: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -5,11 +5,10 @@ from typing import Any, Final
 
 from django import template
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from provost.core.documents import RunDocument
 from provost.core.inert import make_inert
-from provost.server.console import advice, progress, specs
+from provost.server.console import advice, progress, specs, words
 from provost.server.templatetags.console import word
 
 register: Final = template.Library()
@@ -58,13 +57,37 @@ def took(run: RunDocument) -> str:
 
 @register.filter
 def subject(run: RunDocument) -> str:
-    """Return what a run is about: usernames, and how many accounts that are."""
-    names = make_inert(specs.join(run.usernames))
-    count = sum(run.counts.values())
-    return ngettext("%(names)s: %(count)s account", "%(names)s: %(count)s accounts", count) % {
-        "names": names,
-        "count": count,
+    """Return what a run is about: what it does, usernames if it was told any, and how many that are."""
+    facts = {
+        "action": named(run.action),
+        "names": make_inert(specs.join(run.usernames)),
+        "count": counted(sum(run.counts.values()), run.action),
     }
+    return (_("%(action)s %(names)s: %(count)s") if run.usernames else _("%(action)s: %(count)s")) % facts
+
+
+@register.filter
+def counted(number: int, action: str) -> str:
+    """Return a number of records of a run in words: of accounts, secrets or assets."""
+    return words.find_unit(action).count(number)
+
+
+@register.filter
+def named(action: str) -> Any:
+    """Return what an action is called."""
+    return words.NAMES.get(action, make_inert(action))
+
+
+@register.filter
+def meaning(action: str) -> Any:
+    """Return what an action does, in a sentence."""
+    return words.MEANINGS.get(action, "")
+
+
+@register.simple_tag
+def unit(action: str) -> words.Unit:
+    """Return what the records of a run are about."""
+    return words.find_unit(action)
 
 
 @register.simple_tag(name="advice")

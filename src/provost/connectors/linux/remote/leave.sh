@@ -1,6 +1,9 @@
 # shellcheck shell=sh
 # The end of an account: it is disabled, or removed.
 
+# What accounts that were disabled had before, in files of their names: the day of expiry, and the shell.
+disabled=/var/lib/provost/disabled
+
 # How many times, 0.1 s apart, processes are looked for and ended.
 patience=100
 
@@ -137,6 +140,8 @@ p_end_processes() { # kill all that the account runs, and wait until none is lef
 p_disable() { # ACTOR
     p_leaver "$1"
     if [ -n "$failed" ] || [ -z "$entry" ]; then return 0; fi
+    [ -e "$disabled/$user" ] || p_locked "$(p_look_up shadow "$user" 2>/dev/null)" || p_note_disabled
+    [ -z "$failed" ] || return 0
     p_lock
     [ -z "$failed" ] || return 0
     if [ -n "$others" ]; then
@@ -144,6 +149,46 @@ p_disable() { # ACTOR
         return 0
     fi
     p_end_processes
+}
+
+p_note_disabled() { # before it is disabled: what p_enable puts back
+    mkdir -p "$disabled" 2>/dev/null
+    if ! printf '%s\n' "$(p_look_up shadow "$user" 2>/dev/null | cut -d : -f 8)" "${entry##*:}" >"$disabled/$user"; then
+        rm -f "$disabled/$user"
+        p_fail refused host_not_writable "could not write in $disabled: is the disk full or read-only?"
+    fi
+}
+
+p_enable() { # ACTOR: as it was before p_disable, as far as that is known
+    p_leaver "$1"
+    [ -z "$failed" ] || return 0
+    if [ -z "$entry" ]; then
+        p_fail refused enable_refused "there is no account $user"
+        return 0
+    fi
+    before=$(p_look_up shadow "$user" 2>/dev/null)
+    expires=
+    shell=${entry##*:}
+    case $shell in */nologin | */false) shell=/bin/sh ;; esac
+    if [ -e "$disabled/$user" ]; then
+        { IFS= read -r expires && IFS= read -r shell; } <"$disabled/$user"
+    fi
+    if [ "$tools" = shadow ]; then
+        output=$(usermod -e "$expires" "$user" 2>&1) ||
+            p_fail refused enable_refused "the expiry could not be taken away: $output"
+    else
+        output=$(p_shell "$shell" 2>&1) || p_fail refused enable_refused "the shell could not be set: $output"
+    fi
+    [ -z "$failed" ] || return 0
+    case $before in
+    "$user":!:*) ;; # it has no password that could be let in again
+    "$user":!*)
+        if [ "$tools" = shadow ]; then output=$(usermod -U "$user" 2>&1); else output=$(passwd -u "$user" 2>&1); fi
+        # shellcheck disable=SC2181  # of either
+        [ $? = 0 ] || p_fail unsure enable_unsure "the password is locked still: $output"
+        ;;
+    esac
+    [ -n "$failed" ] || rm -f "$disabled/$user"
 }
 
 p_own_home() { # set `place` to the home folder without any link, or to nothing, and `why` then
@@ -287,7 +332,7 @@ p_remove() { # ACTOR HOME ARCHIVES SUDOERS PATTERN
     p_leaver "$1"
     [ -z "$failed" ] || return 0
     if [ -z "$entry" ]; then
-        rm -f "$creating/$user" "/etc/sudoers.d/$4"
+        rm -f "$creating/$user" "$disabled/$user" "/etc/sudoers.d/$4"
         return 0
     fi
     if [ -n "$others" ]; then
@@ -332,6 +377,6 @@ p_remove() { # ACTOR HOME ARCHIVES SUDOERS PATTERN
         p_fail unsure remove_unfinished "the account itself is still there: $output"
         return 0
     fi
-    rm -f "$creating/$user"
+    rm -f "$creating/$user" "$disabled/$user"
     [ -z "$why" ] || p_tell "Its home $home was left: $why."
 }

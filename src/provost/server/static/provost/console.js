@@ -36,6 +36,13 @@ document.addEventListener("click", async (event) => {
   window.setTimeout(() => { button.textContent = before; }, 1500);
 });
 
+// data-ticks="NAME": ticks all boxes of that name in its form, or none.
+document.addEventListener("change", (event) => {
+  const { ticks } = event.target.dataset;
+  if (!ticks) return;
+  for (const box of event.target.form.querySelectorAll(`[name="${CSS.escape(ticks)}"]`)) box.checked = event.target.checked;
+});
+
 // data-when="FIELD=VALUE|VALUE": is shown while the field of its form has one of these values; others are not sent.
 const showWhatApplies = (root) => {
   for (const part of root.querySelectorAll("[data-when]")) {
