@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.conftest import LabHosts
 from tests.e2e.conftest import Vault, count_connections
 
-HOSTS = int(os.environ.get("PROVOST_TEST_DISCOVERED_HOSTS", "40"))
+HOSTS = int(os.environ.get("PROVOST_TEST_DISCOVERED_HOSTS", "20"))
 """200 by hand: it takes minutes."""
 USERS = 100
 MOST_MEMORY = 400 * 1024  # KiB
