@@ -169,9 +169,6 @@ async def test_the_privileged_account(strict: Strict) -> None:
     assert strict.read_sync(host, "cat") in {"in_sync", "unknown"}, "nobody has asked it"
 
 
-@pytest.mark.xfail(
-    reason="runs do not know of each other's refusals by a gateway before they are written down", strict=False
-)
 async def test_a_gateway(strict: Strict) -> None:
     """Nor is the account of a gateway, by runs that go through it to several hosts at once."""
     gate, (host, _) = strict.gate, strict.inner

@@ -22,9 +22,10 @@ from provost.server.models.runs import RunState
 from provost.server.services import context, held
 from provost.server.services.assets import pin_host_keys
 from provost.server.services.clerk import Clerk, open_clerk
+from provost.server.services.gateways import Turns
 from provost.server.services.guard import note_refusals
 from provost.server.services.leases import Lease, fence, renew, take
-from provost.server.services.locks import LEASE, acquire_locks, release_locks
+from provost.server.services.locks import LEASE, release_locks
 from provost.server.services.onboarding import apply_rules
 from provost.server.services.order import Order, read_order
 from provost.server.services.pairs import leave_out, skip_active
@@ -155,6 +156,11 @@ _Recorded = HostKeySeen | RefusalSeen | SecretProven | Settled
 """Events that are written down."""
 
 
+def _was_tried(outcome: Outcome) -> bool:
+    """Tell whether somebody has tried to get to the target."""
+    return outcome.status not in {Status.SKIPPED, Status.CANCELLED}
+
+
 class _Work:
     """One run on its way: a feeder that stages, the engine, a recorder, and a heartbeat."""
 
@@ -167,6 +173,7 @@ class _Work:
         self._control = control
         self._begun = begun
         """The assets whose jobs the engine has been given: something may have been set there."""
+        self._turns = Turns(lease.run_id)
         self._unrecorded: asyncio.Queue[_Recorded] = asyncio.Queue()
         self._over = asyncio.Event()
         self._lost: LeaseLost | None = None
@@ -240,8 +247,8 @@ class _Work:
 
     def _stage(self, asset_ids: Sequence[int]) -> tuple[list[Job], list[int]]:
         """Lock the assets and stage for them; return the jobs, and the assets that another run works on."""
-        with fence(lease=self._lease) as run:
-            locked = acquire_locks(run_id=run.id, asset_ids=asset_ids)
+        with fence(lease=self._lease):
+            locked = self._turns.enter(asset_ids)
         usernames: dict[int, list[tuple[str, SecretType | None]]] = {}
         for record in Record.objects.filter(run_id=self._run_id, status=None, asset_id__in=locked):
             if record.asset_id is not None:
@@ -260,7 +267,7 @@ class _Work:
         outcomes = skip_active(usernames=usernames)
         record_outcomes(lease=self._lease, outcomes=outcomes)
         left = leave_out(usernames, {(one.asset_id, one.username) for one in outcomes})
-        release_locks(run_id=self._run_id, asset_ids=[one for one in usernames if one not in left])
+        self._turns.leave([one for one in usernames if one not in left])
         return left
 
     def _make_jobs(self, usernames: Usernames) -> list[Job]:
@@ -294,7 +301,7 @@ class _Work:
             if one.asset_id is not None
         ]
         record_outcomes(lease=self._lease, outcomes=outcomes)
-        release_locks(run_id=self._run_id, asset_ids=asset_ids)
+        self._turns.leave(asset_ids)
 
     async def _record(self) -> None:
         """Write down what has come, a batch at a time, until the run is over."""
@@ -341,7 +348,10 @@ class _Work:
                 leave_open(lease=self._lease, outcomes=left)
                 outcomes = [one for one in outcomes if one not in left]
             record_outcomes(lease=self._lease, outcomes=outcomes)
-            release_locks(run_id=self._run_id, asset_ids=[event.asset_id for event in settled])
+            self._turns.leave(
+                [event.asset_id for event in settled],
+                tried=[event.asset_id for event in settled if any(map(_was_tried, event.outcomes))],
+            )
 
     async def _beat(self) -> None:
         """Keep the lease with the locks, and look whether somebody asked the run to stop.

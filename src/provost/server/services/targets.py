@@ -31,6 +31,22 @@ def build_targets(*, asset_ids: Iterable[int]) -> dict[int, Target]:
     return targets
 
 
+def list_gateways(*, asset_ids: Iterable[int]) -> dict[int, frozenset[int]]:
+    """Return by asset what it is reached through; one that is reached directly is not in the answer."""
+    found: dict[int, frozenset[int]] = {}
+    for chunk in split(asset_ids):
+        assets = _read_routes(chunk)
+        for asset_id in chunk:
+            route: list[int] = []
+            asset = assets.get(asset_id)
+            while asset is not None and asset.via_id is not None:
+                route.append(asset.via_id)
+                asset = assets.get(asset.via_id)
+            if route:
+                found[asset_id] = frozenset(route)
+    return found
+
+
 def _build_chunk(asset_ids: list[int]) -> dict[int, Target]:
     assets = _read_routes(asset_ids)
     pinned: dict[int, list[str]] = {asset_id: [] for asset_id in assets}
