@@ -27,11 +27,20 @@ PATIENCE: Final = 60.0
 """Seconds that a server may take for anything, on a machine that does much else."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test that uses the lab, so that `-m 'not lab'` runs without root."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`make crash` takes its time; `make test` leaves out more of the same."""
+    parser.addoption("--thorough", action="store_true", help="also the tests that are marked thorough")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark every test that uses the lab, so that `-m 'not lab'` runs without root; leave out the thorough."""
     for item in items:
         if isinstance(item, pytest.Function) and "lab" in item.fixturenames:
             item.add_marker(pytest.mark.lab)
+    if not config.getoption("thorough"):
+        left_out = [item for item in items if item.get_closest_marker("thorough")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 def do_without(reason: str) -> None:

@@ -32,7 +32,11 @@ runas() {
     else
         su -s /bin/sh -c "exec $*" "$user" >/dev/null 2>&1 </dev/null &
     fi
-    sleep 0.2
+    tries=0
+    until runs "$user" || [ "$tries" -ge 50 ]; do
+        sleep 0.1
+        tries=$((tries + 1))
+    done
 }
 """
 

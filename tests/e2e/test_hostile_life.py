@@ -94,7 +94,13 @@ CUTS = [
 """Which way, and how many bytes before the end, a connection is cut."""
 
 
-@pytest.mark.parametrize("action", ["rotate", "rotate-keys", "reconcile", "disable", "remove", "discover"])
+THOROUGH = [
+    pytest.param(action, marks=pytest.mark.thorough)
+    for action in ("rotate-keys", "reconcile", "disable", "discover")
+]
+
+
+@pytest.mark.parametrize("action", ["rotate", "remove", *THOROUGH])
 async def test_a_connection_that_breaks(lab_hosts: LabHosts, vault: Vault, action: str) -> None:
     """Wherever it is cut, no secret is lost, nothing is removed by half, and the next run gets it right."""
     hosts = lab_hosts(1 + len(CUTS), prefix="broken")

@@ -61,7 +61,13 @@ def make_scene(case: dict[str, Any], number: int) -> Scene:
     return scene
 
 
-@pytest.mark.parametrize("fault", DOCUMENT["faults"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *DOCUMENT["faults"],
+        *(pytest.param(fault, marks=pytest.mark.thorough) for fault in DOCUMENT["more_faults"]),
+    ],
+)
 @pytest.mark.parametrize("case", DOCUMENT["cuts"], ids=lambda case: " ".join(map(str, case.values())))
 def test_cut(case: dict[str, Any], fault: str) -> None:
     """No secret is lost, the next run gets in and settles what it got in with, and the rotation can be done."""
