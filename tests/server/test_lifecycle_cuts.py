@@ -11,7 +11,7 @@ from tests.server.lifecycle import Scene, misbehave, run
 from provost.connectors import memory
 from provost.core.model import SecretType
 
-pytestmark = pytest.mark.usefixtures("database")
+pytestmark = [pytest.mark.usefixtures("database"), pytest.mark.once]
 
 DOCUMENT = yaml.safe_load(
     (Path(__file__).parents[1] / "cases" / "lifecycle_cuts.yaml").read_text(encoding="utf-8")

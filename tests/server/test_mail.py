@@ -20,7 +20,7 @@ from provost.core import notices as told
 from provost.core.letters import write_letter
 from provost.core.notices import ChannelKind, Event
 
-pytestmark = pytest.mark.usefixtures("database")
+pytestmark = [pytest.mark.usefixtures("database"), pytest.mark.once]
 
 HOSTILE = "<b>x</b>\r\nBcc: all@example.org"
 
