@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
+from django.db import transaction
 from django.utils import timezone
 
 from provost.core.facts import IDENTIFYING, Facts, fill, list_changes
@@ -23,6 +24,7 @@ _NOTED: Final = (
 )  # fmt: skip
 
 
+@transaction.atomic
 def record_found(*, asset_id: int, found: Sequence[Facts]) -> None:
     """Write down all accounts that are on an asset: those that are new, that changed, and that are gone.
 
