@@ -149,7 +149,7 @@ def _apply_rules(lease: Lease, control: Control) -> None:
     try:
         apply_rules(run=run)
     except (DatabaseError, InterfaceError, ProvostError) as error:  # the run has to end all the same
-        logger.error("Run %s: its finds wait for the next discovery.", run.id, exc_info=error)  # noqa: TRY400
+        logger.error("Run %s: its finds wait for the next discovery.", run.id, exc_info=error)  # noqa: TRY400  # the log leaves its text out
 
 
 _Recorded = HostKeySeen | RefusalSeen | SecretProven | Settled

@@ -71,7 +71,7 @@ def _select_listed(
 ) -> Iterator[Item]:
     """Yield the accounts in the list by the secrets that they hold, of the wanted type.
 
-    Those that are disabled let nobody in: they are left out unless they are named.
+    Those that are disabled let nobody in, and are left out.
     """
     unknown = set(spec.usernames)
     none = True
@@ -82,8 +82,6 @@ def _select_listed(
         accounts = Account.objects.filter(asset_id__in=chunk, listed_at__isnull=False, disabled_at=None)
         if spec.usernames:
             accounts = accounts.filter(username__in=spec.usernames)
-        else:
-            accounts = accounts.filter(disabled_at=None)
         if isinstance(spec, RotateSpec):
             accounts = _choose_rotated(accounts, spec)
         if isinstance(spec, ReconcileSpec):
@@ -168,7 +166,9 @@ def _select_ended(
         found = {
             (account.asset_id, account.username): account
             for account in Account.objects.filter(asset_id__in=chunk, username__in=usernames)
+            if _is_among(account, places)
         }
+        check_unpaired([account.id for account in found.values()], what=f"{spec.action} it")
         for asset_id in chunk:
             for username in sorted(usernames):
                 if places is not None and (asset_id, username) not in places:
@@ -188,8 +188,6 @@ def _select_ended(
 
 
 def _check_end(spec: DisableSpec | RemoveSpec, asset: Asset, username: str, account: Account | None) -> None:
-    if account is not None:
-        check_unpaired([account.id], what=f"{spec.action} it")
     if (account is not None and account.privileged) or username == asset.options.get("via_account"):
         raise Refused(
             f"{username} on {asset} is the account that Provost works there with: it is not {spec.action}d. "
