@@ -169,6 +169,7 @@ def test_what_was_made_by_hand_is_found_and_decided_about(
     wait_for_rules(site, page.url.rpartition("/")[2])
 
     desk.go("/found?standing=unknown&search=mallory")
+    expect(desk.page.get_by_role("link", name="unknown 1")).to_have_attribute("aria-current", "true")
     row = page.locator("tbody tr")
     expect(row).to_have_count(1)
     expect(row).to_contain_text("act as others")

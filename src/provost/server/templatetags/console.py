@@ -104,11 +104,17 @@ _STANDINGS: Final[dict[Standing, tuple[Any, str]]] = {
 
 @register.filter
 def badge(code: Any) -> SafeString:
-    """Return a status, a state, a decision or a standing as a badge: a word, with a colour."""
-    if isinstance(code, Standing):
-        text, colour = _STANDINGS[code]
-    else:
-        text, colour = _BADGES.get(str(code), (make_inert(str(code)), "secondary"))
+    """Return a status, a state or a decision as a badge: a word, with a colour."""
+    return _make_badge(*_BADGES.get(str(code), (make_inert(str(code)), "secondary")))
+
+
+@register.filter
+def standing(code: str) -> SafeString:
+    """Return where a discovered account stands as a badge: "unknown" means something else elsewhere."""
+    return _make_badge(*_STANDINGS[Standing(code)])
+
+
+def _make_badge(text: Any, colour: str) -> SafeString:
     return format_html('<span class="badge bg-{}-lt">{}</span>', colour, text)
 
 
