@@ -1,4 +1,4 @@
-"""The cases of tests/cases/table.yaml, through the engine, on targets in memory."""
+"""The cases of provost/conformance/table.yaml, through the engine, on targets in memory."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,14 +11,14 @@ import asyncssh
 import pytest
 import yaml
 
-from provost import engine
+from provost import conformance, engine
 from provost.connectors.memory import Account, Host, MemoryConnector, Parameters
 from provost.core.job import Job, Login, Outcome, Staged, Target, Wanted
 from provost.core.model import SecretType
 from provost.core.secrets import Password, Secret, SshKey
 
 CASES: list[dict[str, Any]] = yaml.safe_load(
-    (Path(__file__).parents[1] / "cases" / "table.yaml").read_text(encoding="utf-8")
+    (Path(conformance.__file__).with_name("table.yaml")).read_text(encoding="utf-8")
 )["cases"]
 
 

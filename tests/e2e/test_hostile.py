@@ -132,10 +132,10 @@ async def push_passwords(
     return outcomes
 
 
-def is_taken(check: Callable[..., None], value: object) -> bool:
-    """Tell whether a check of the connector's lets a value through."""
+def is_taken(check: Callable[..., None], *values: object) -> bool:
+    """Tell whether a check of the connector's lets values through."""
     try:
-        check(value)
+        check(*values)
     except Refused:
         return False
     return True
@@ -155,7 +155,7 @@ def test_any_username_and_password(target_host: Host) -> None:
             for username, text in wanted.items()
             if username not in before
             and is_taken(connector.check_username, username)
-            and is_taken(connector.check_secret, Password(text))
+            and is_taken(connector.passwords.check, text, "linux")
         }
         if taken:
             asyncio.run(check(taken))

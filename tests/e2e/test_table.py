@@ -1,25 +1,23 @@
-"""The whole table on real hosts, through the program: tests/cases/table.yaml says what is expected."""
+"""The whole table on real hosts, through the program: provost/conformance/table.yaml says what is expected."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from tests.conftest import LabHosts
 from tests.e2e.conftest import Records, Vault, count_connections, log_in
 
+from provost.conformance import TABLE_CASES
 from provost.core.passwords import PasswordRules
 from provost.core.secrets import Password, Secret, SshKey
 from provost.lab import Host, Lab
 from provost.vault.keys import generate_key
 
 Case = dict[str, Any]
-CASES: list[Case] = yaml.safe_load(Path(__file__).parents[1].joinpath("cases/table.yaml").read_text())["cases"]
 
 OLD, LISTED, SPECIFIED = (
     {"password": Password(f"{name} pass 'word'"), "ssh_key": generate_key("ed25519")}
@@ -90,7 +88,7 @@ def push_all(vault: Vault, host: Host, *options: str) -> Records:
     }
     records: Records = {}
     for (secret_type, strategy), cases in groupby(
-        sorted(CASES, key=itemgetter("secret_type", "strategy")), itemgetter("secret_type", "strategy")
+        sorted(TABLE_CASES, key=itemgetter("secret_type", "strategy")), itemgetter("secret_type", "strategy")
     ):
         records |= vault.push(
             *map(name_case, cases),
@@ -115,8 +113,8 @@ def pushed(lab: Lab, make_vault: Callable[[], Vault]) -> Iterator[Pushed]:
     host, vault = hosts[0], make_vault()
     vault.add(host)
     host.run("sed -i 's/pam_unix.so/& nodelay/' /etc/pam.d/common-auth")  # the tests try old secrets
-    put_on_target(host, [case for case in CASES if case["on_target"]])
-    put_in_list(vault, host, [case for case in CASES if case["in_list"]])
+    put_on_target(host, [case for case in TABLE_CASES if case["on_target"]])
+    put_in_list(vault, host, [case for case in TABLE_CASES if case["in_list"]])
     vault.push("nobody-yet", to=[host.name], options=["--dry-run"])  # pins the host's key
     rows, seen, logins = dump_lasting(vault), host.run(LOOK).stdout, count_connections(host)
     rehearsed = push_all(vault, host, "--dry-run")
@@ -135,7 +133,7 @@ def pushed(lab: Lab, make_vault: Callable[[], Vault]) -> Iterator[Pushed]:
     lab.down(hosts)
 
 
-@pytest.mark.parametrize("case", CASES, ids=name_case)
+@pytest.mark.parametrize("case", TABLE_CASES, ids=name_case)
 async def test_a_cell(pushed: Pushed, case: Case) -> None:
     """The record, what the host admits afterwards, and what the list holds are as the case says."""
     name, secret_type = name_case(case), case["secret_type"]
@@ -165,7 +163,7 @@ def check_random(secret: Secret) -> None:
         assert secret.public.startswith("ssh-ed25519 ")
 
 
-@pytest.mark.parametrize("case", CASES, ids=name_case)
+@pytest.mark.parametrize("case", TABLE_CASES, ids=name_case)
 def test_a_dry_run_decides_alike(pushed: Pushed, case: Case) -> None:
     """A dry run tells the decision that the push then takes, and that it did nothing."""
     record = pushed.rehearsed[pushed.host.name, name_case(case)]
@@ -186,7 +184,7 @@ def test_random_secrets_differ(pushed: Pushed) -> None:
     for secret_type in ("password", "ssh_key"):
         names = [
             name_case(case)
-            for case in CASES
+            for case in TABLE_CASES
             if (case["secret_type"], case["strategy"], case["list_holds"]) == (secret_type, "random", "new")
         ]
         secrets = [pushed.reveal(name, pushed.host.name, secret_type) for name in names]

@@ -92,11 +92,11 @@ def test_memory_refuses_what_it_cannot_set() -> None:
     """Empty names and passwords, and options or parameters that it does not know."""
     connector = MemoryConnector({})
     connector.check_username("a")
-    connector.check_secret(Password("x"))
+    connector.passwords.check("x", "memory")
     with pytest.raises(Refused):
         connector.check_username("")
     with pytest.raises(Refused):
-        connector.check_secret(Password(""))
+        connector.passwords.check("", "memory")
     for model in (Options, Parameters, RemovalParameters):
         with pytest.raises(ValueError, match="extra"):
             model(**{"shell": "/bin/sh"})  # noqa: PIE804  # not a field that the model has

@@ -1,16 +1,10 @@
 from itertools import product
-from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
+from provost.conformance import TABLE_CASES
 from provost.core.model import Decision, Presence, SecretType, Strategy
 from provost.core.table import TABLE, decide
-
-CASES: list[dict[str, Any]] = yaml.safe_load(
-    (Path(__file__).parents[1] / "cases" / "table.yaml").read_text(encoding="utf-8")
-)["cases"]
 
 
 @pytest.mark.parametrize(
@@ -37,8 +31,10 @@ def test_the_table_cannot_be_changed() -> None:
 
 def test_the_shared_cases_are_the_full_table() -> None:
     """The cases cover each cell by secret type and strategy once, and agree with the table on the decision."""
-    cells = [(case["on_target"], case["in_list"], case["secret_type"], case["strategy"]) for case in CASES]
+    cells = [
+        (case["on_target"], case["in_list"], case["secret_type"], case["strategy"]) for case in TABLE_CASES
+    ]
     everything = product([False, True], [False, True], list(SecretType), list(Strategy))
     assert sorted(cells) == sorted((*cell[:2], str(cell[2]), str(cell[3])) for cell in everything)
-    for case in CASES:
+    for case in TABLE_CASES:
         assert case["decision"] == TABLE[case["on_target"], case["in_list"]]

@@ -5,7 +5,6 @@ The underscore keeps this module out of the list of kinds.
 
 import asyncio
 import contextlib
-import socket
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import asyncssh
 
+from provost.connectors._network import explain_failure
 from provost.core.connector import Timeouts, Verification, Witness
 from provost.core.errors import HostKeyRefused, LoginRefused, TargetError, Unreachable
 from provost.core.job import HostTrust, Login, Target
@@ -133,17 +133,9 @@ def _order_algorithms(target: Target, *, certificates: bool) -> list[str]:
 
 def _explain(error: BaseException, target: Target) -> TargetError:
     """Turn what asyncssh or the system raised while connecting into an error for the operator."""
-    name, place = target.asset, f"{target.address} port {target.port}"
-    if isinstance(error, TimeoutError):
-        return Unreachable(f"{name} ({place}) did not answer in time.", code="connect_timeout")
-    if isinstance(error, socket.gaierror):
-        return Unreachable(
-            f"The address of {name}, {target.address}, cannot be resolved.", code="address_unknown"
-        )
-    if isinstance(error, ConnectionRefusedError):
-        return Unreachable(f"{name} ({place}) refuses connections: is sshd running?", code="connection_refused")
     if isinstance(error, asyncssh.ConnectionLost | OSError | asyncssh.ChannelOpenError):
-        return Unreachable(f"The connection to {name} ({place}) failed: {error}.", code="unreachable")
+        return explain_failure(error, target)
+    name, place = target.asset, f"{target.address} port {target.port}"
     return TargetError(f"SSH with {name} ({place}) failed: {error}.", code="ssh_failed")
 
 
@@ -155,6 +147,7 @@ class Routes:
 
     def __init__(self) -> None:
         self._gateways: dict[int, asyncio.Task[asyncssh.SSHClientConnection]] = {}
+        self._tunnels: dict[int, tuple[asyncssh.SSHClientConnection, asyncssh.SSHListener]] = {}
         self._seen: dict[int, str] = {}
 
     async def connect(
@@ -208,6 +201,24 @@ class Routes:
             raise client.refusal or HostKeyRefused(f"{target.asset}: {error}.") from error
         except (OSError, asyncssh.Error) as error:
             raise _explain(error, target) from error
+
+    async def reach(self, target: Target, timeouts: Timeouts, witness: Witness | None) -> tuple[str, int]:
+        """Return the address and port to connect to for a target whose driver makes its own connections.
+
+        Behind a gateway that is a port on loopback, which leads through it until `close`.  A target that the
+        gateway does not reach is seen as a connection that ends at once.
+
+        Raises:
+            Unreachable: the gateway cannot be passed.
+        """
+        if target.via is None:
+            return target.address, target.port
+        gateway = await self._reach_gateway(target.via, timeouts, witness)
+        through, tunnel = self._tunnels.get(target.asset_id, (None, None))
+        if tunnel is None or through is not gateway:
+            tunnel = await gateway.forward_local_port("127.0.0.1", 0, target.address, target.port)
+            self._tunnels[target.asset_id] = gateway, tunnel
+        return "127.0.0.1", tunnel.get_port()
 
     async def _reach_gateway(
         self, gateway: Target, timeouts: Timeouts, witness: Witness | None

@@ -36,6 +36,7 @@ from provost.core.facts import Facts
 from provost.core.job import Login, Target
 from provost.core.keys import read_key_line
 from provost.core.model import Become, Capability, Decision, Presence, SecretType, Verdict
+from provost.core.passwords import PasswordLimits
 from provost.core.secrets import Password, Secret
 
 
@@ -175,6 +176,8 @@ class MemoryConnector:
     secret_types = frozenset(SecretType)
     capabilities = frozenset(Capability)
     protected = frozenset({"root"})
+    passwords = PasswordLimits(longest=1024)
+    becomes = frozenset(Become)
     options: type[BaseModel] = Options
     parameters: type[BaseModel] = Parameters
     removal: type[BaseModel] = RemovalParameters
@@ -186,11 +189,6 @@ class MemoryConnector:
         """Refuse an empty username."""
         if not username:
             raise Refused("A username cannot be empty.", code="username_refused")
-
-    def check_secret(self, secret: Secret) -> None:
-        """Refuse an empty password."""
-        if isinstance(secret, Password) and not secret.text:
-            raise Refused("A password cannot be empty.", code="secret_refused")
 
     async def open(self, target: Target, login: Login, timeouts: Timeouts, witness: Witness) -> "MemorySession":  # noqa: ARG002  # the contract's
         """Log in, if the script lets the account in; any secret will do for one that is not there.

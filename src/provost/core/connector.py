@@ -13,7 +13,8 @@ from pydantic import BaseModel
 from provost.core.errors import TargetError
 from provost.core.facts import Facts
 from provost.core.job import Login, Target
-from provost.core.model import Capability, Decision, Presence, SecretType, Verdict
+from provost.core.model import Become, Capability, Decision, Presence, SecretType, Verdict
+from provost.core.passwords import PasswordLimits
 from provost.core.secrets import Secret, SshKey
 
 
@@ -166,6 +167,10 @@ class Connector(Protocol):
     secret_types: frozenset[SecretType]
     capabilities: frozenset[Capability]
     """Which of a session's methods of these names may be called; `withdraw` comes with SSH keys."""
+    passwords: PasswordLimits
+    """What a password may be here: specified ones and the rules of random ones are checked before contact."""
+    becomes: frozenset[Become]
+    """How a privileged account may come by its rights; `none`: it has them by itself."""
     options: type[BaseModel]
     """What an asset of this kind may carry (`provost asset add --option K=V`)."""
     parameters: type[BaseModel]
@@ -177,10 +182,6 @@ class Connector(Protocol):
 
     def check_username(self, username: str) -> None:
         """Raise `Refused` for a username that this kind cannot set exactly."""
-        ...
-
-    def check_secret(self, secret: Secret) -> None:
-        """Raise `Refused` for a secret that this kind cannot set exactly."""
         ...
 
     async def open(self, target: Target, login: Login, timeouts: Timeouts, witness: Witness) -> Session:

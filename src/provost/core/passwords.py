@@ -1,4 +1,7 @@
-"""The rules that a random password follows. Pure: `provost.vault.passwords` draws by them."""
+"""What a password may be: the rules that a random one follows, and the limits of a kind of target.
+
+Pure: `provost.vault.passwords` draws by the rules.
+"""
 
 import string
 from dataclasses import dataclass
@@ -77,3 +80,53 @@ class PasswordRules:
             and set(text) <= allowed
             and all(sum(c in alphabet for c in text) >= least for _, alphabet, least in classes)
         )
+
+
+_CONTROLS: Final = "".join(map(chr, [*range(0x20), *range(0x7F, 0xA0)]))
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordLimits:
+    """What a kind of target can take exactly as it is: at most `longest` bytes of UTF-8, nothing `forbidden`.
+
+    Control characters (newline, tab, NUL ...) are never taken.
+    """
+
+    longest: int
+    forbidden: str = ""
+
+    def check(self, text: str, kind: str) -> None:
+        """Raise `Refused` for a password that a target of this kind could not be given exactly."""
+        try:
+            size = len(text.encode())
+        except UnicodeEncodeError:
+            raise Refused("The password is not valid Unicode.", code="secret_refused") from None
+        if not 0 < size <= self.longest:
+            raise Refused(
+                f"A password on {kind} has 1 to {self.longest} bytes; this one has {size}.",
+                code="secret_refused",
+            )
+        if any(c in _CONTROLS for c in text):
+            raise Refused(
+                f"A password on {kind} may hold no control character (newline, tab, NUL ...).",
+                code="secret_refused",
+            )
+        if any(c in self.forbidden for c in text):
+            raise Refused(
+                f"A password on {kind} may hold none of these characters: {' '.join(self.forbidden)}",
+                code="secret_refused",
+            )
+
+    def check_rules(self, rules: PasswordRules, kind: str) -> None:
+        """Raise `Refused` for rules by which a password might be drawn that `check` refuses."""
+        if rules.length > self.longest:
+            raise Refused(
+                f"A password on {kind} has at most {self.longest} characters, not {rules.length}.",
+                code="rules_impossible",
+            )
+        drawn = {c for _, alphabet, _ in rules.list_classes() for c in alphabet}
+        if clash := sorted(drawn & set(self.forbidden)):
+            raise Refused(
+                f"A password on {kind} may hold none of these characters: {' '.join(clash)}. Exclude them.",
+                code="rules_impossible",
+            )

@@ -10,11 +10,10 @@ from provost.connectors.linux.shell import Shell
 from provost.core.connector import Timeouts, Witness
 from provost.core.errors import Refused
 from provost.core.job import Login, Target
-from provost.core.model import Capability, SecretType
-from provost.core.secrets import Password, Secret
+from provost.core.model import Become, Capability, SecretType
+from provost.core.passwords import PasswordLimits
 
 _LONGEST_USERNAME = 32  # LOGIN_NAME_MAX less one, useradd(8)
-_LONGEST_PASSWORD = 256  # bytes; PAM_MAX_RESP_SIZE is 512, crypt(5) takes 511
 
 
 class LinuxConnector:
@@ -25,6 +24,8 @@ class LinuxConnector:
     secret_types = frozenset(SecretType)
     capabilities = frozenset(Capability)
     protected = PROTECTED
+    passwords = PasswordLimits(longest=256)  # PAM_MAX_RESP_SIZE is 512, crypt(5) takes 511
+    becomes = frozenset(Become)
     options = LinuxOptions
     parameters = LinuxParameters
     removal = LinuxRemoval
@@ -49,25 +50,6 @@ class LinuxConnector:
             raise Refused(
                 f"{username!r} cannot be a username on Linux: to sudoers(5), a name in capitals is an alias.",
                 code="username_refused",
-            )
-
-    def check_secret(self, secret: Secret) -> None:
-        """Refuse passwords that chpasswd(8) or a login could not take as they are."""
-        if not isinstance(secret, Password):
-            return
-        if any(ord(c) < ord(" ") or ord(c) in range(0x7F, 0xA0) for c in secret.text):
-            raise Refused(
-                "A password on Linux may hold no control character (newline, tab, NUL ...).",
-                code="secret_refused",
-            )
-        try:
-            size = len(secret.text.encode())
-        except UnicodeEncodeError:
-            raise Refused("The password is not valid Unicode.", code="secret_refused") from None
-        if not 0 < size <= _LONGEST_PASSWORD:
-            raise Refused(
-                f"A password on Linux has 1 to {_LONGEST_PASSWORD} bytes; this one has {size}.",
-                code="secret_refused",
             )
 
     async def open(self, target: Target, login: Login, timeouts: Timeouts, witness: Witness) -> LinuxSession:

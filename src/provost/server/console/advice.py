@@ -72,7 +72,7 @@ ADVICE: Final[dict[str, Advice]] = {
     ),
     "connection_refused": Advice(
         _("Nothing listens at this address and port."),
-        _("Start sshd on the host, or mend address and port on the asset's page. Then press Retry."),
+        _("Start its server, or mend address and port on the asset's page. Then press Retry."),
     ),
     "connect_timeout": Advice(
         _("No answer came in time."),
@@ -97,6 +97,18 @@ ADVICE: Final[dict[str, Advice]] = {
     "host_key_unknown": Advice(
         _("The server is set to connect to known hosts only, and this one's key is not known."),
         _("Check the host's key, and add it to the server's known_hosts file. Then press Retry."),
+    ),
+    "certificate_refused": Advice(
+        _("The server's certificate is not believed: unknown issuer, another name, or expired."),
+        _("Give the asset its issuer's certificate or the right name. If it was right before, find out why."),
+    ),
+    "tls_unavailable": Advice(
+        _("The server does not speak TLS, and the asset is set to be reached by it."),
+        _("Switch TLS on at the server, or set the asset's option to go without; secrets may then be read."),
+    ),
+    "rights_missing": Advice(
+        _("The privileged account was let in, and may not do there what Provost needs."),
+        _("Grant it the rights that the documentation of its kind names. Then press Retry."),
     ),
     "known_hosts_unreadable": Advice(
         _("The known_hosts file that the server is set to use cannot be read."),

@@ -11,7 +11,7 @@ from provost import connectors
 from provost.core.connector import Connector
 from provost.core.errors import Refused
 from provost.core.model import Become, Capability
-from provost.core.secrets import Secret
+from provost.core.secrets import Password, Secret
 from provost.server.services.names import check_name, describe_missing
 from provost.server.services.nodes import check_path
 
@@ -104,7 +104,14 @@ def _refuse_options(fields: AssetFields, connector: Connector, error: Validation
 
 def check_account(fields: AccountFields, kind: str) -> None:
     """Raise `Refused` for an account that an asset of this kind cannot have."""
-    load_connector(kind).check_username(fields.username)
+    connector = load_connector(kind)
+    connector.check_username(fields.username)
+    if fields.become is not None and fields.become not in connector.becomes:
+        known = ", ".join(sorted(connector.becomes))
+        raise Refused(
+            f"No account of kind {kind} gets its rights by {fields.become}; it may be: {known}.",
+            code="become_unsupported",
+        )
 
 
 def check_mortal(kind: str, usernames: Iterable[str], *, grace: int) -> None:
@@ -133,4 +140,5 @@ def check_secret(secret: Secret, kind: str) -> None:
             f"An account of kind {kind} has no secret of type {secret.secret_type}; it may have: {known}.",
             code="secret_type_refused",
         )
-    connector.check_secret(secret)
+    if isinstance(secret, Password):
+        connector.passwords.check(secret.text, kind)

@@ -9,7 +9,7 @@ from django.db.models import Count, Exists, OuterRef
 from pydantic import BaseModel, ValidationError
 
 from provost.core.errors import Refused
-from provost.core.model import Action, Capability, Strategy
+from provost.core.model import Action, Capability, SecretType, Strategy
 from provost.core.push import PushSpec
 from provost.core.rights import Principal, Right
 from provost.core.secrets import Secret
@@ -117,8 +117,9 @@ def _check(spec: Spec, specified: Secret | None, kinds: Sequence[str]) -> None:
     usernames = () if isinstance(spec, DiscoverSpec) else spec.usernames
     if isinstance(spec, PushSpec) and not usernames:
         raise Refused("Name at least one account to push.", code="no_accounts")
-    if isinstance(spec, PushSpec | RotateSpec) and spec.strategy is Strategy.RANDOM:
-        spec.rules.check()
+    rules = spec.rules if isinstance(spec, PushSpec | RotateSpec) and spec.strategy is Strategy.RANDOM else None
+    if rules is not None:
+        rules.check()
     whole = DiscoverSpec | DisableSpec | EnableSpec | RemoveSpec
     secret_type = None if isinstance(spec, whole) else spec.secret_type
     needed = _NEEDED.get(Action(spec.action))
@@ -130,6 +131,8 @@ def _check(spec: Spec, specified: Secret | None, kinds: Sequence[str]) -> None:
             check_mortal(kind, usernames, grace=spec.grace)
         if secret_type is not None and secret_type not in connector.secret_types:
             raise Refused(f"Assets of kind {kind} take no {secret_type}.", code="secret_type_refused")
+        if rules is not None and secret_type is SecretType.PASSWORD:
+            connector.passwords.check_rules(rules, kind)
         for username in usernames:
             connector.check_username(username)
         if specified is not None:
