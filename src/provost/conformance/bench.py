@@ -1,7 +1,7 @@
 """What the suite needs of a kind: one real target, and ways to look at it that are not the connector's."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from pydantic import BaseModel
@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from provost import connectors
 from provost.core.connector import Connector
 from provost.core.job import Target
+from provost.core.model import SecretType
 from provost.core.secrets import Secret
 
 
@@ -22,6 +23,16 @@ class Bench(ABC):
 
     target: Target
     """With one login, that of the privileged account, whose secret a test may rotate."""
+    gateway: Target | None = None
+    """A host that the target can be reached through by SSH; without one, that is not tested."""
+    by_network: bool = True
+    """Whether the target is reached at an address and a port, where a connection can be cut."""
+    has_rights: bool = True
+    """Whether it takes rights to act on the target, which accounts do not have by themselves."""
+    proves: Collection[SecretType] = tuple(SecretType)
+    """The types of secrets that a login can prove; a push of another is `unverified` at best."""
+    policy_refusals: Collection[str] = ()
+    """Codes of a refusal of a password by the target's own policy: what is refused so is not set."""
     hostile: Sequence[str] = ()
     """Usernames that somebody could try to break out of a statement with, and that this kind can set."""
 

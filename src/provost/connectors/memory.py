@@ -11,7 +11,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from provost.core.connector import (
     Applied,
@@ -153,7 +153,7 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    present: str = ""
+    present: str = Field("", description="accounts that are there already, separated by commas")
 
 
 class Parameters(BaseModel):
@@ -186,9 +186,9 @@ class MemoryConnector:
         self._hosts = HOSTS if hosts is None else hosts
 
     def check_username(self, username: str) -> None:
-        """Refuse an empty username."""
-        if not username:
-            raise Refused("A username cannot be empty.", code="username_refused")
+        """Refuse an empty username, and one with control characters."""
+        if not username or not username.isprintable():
+            raise Refused("A username has at least one character, all printable.", code="username_refused")
 
     async def open(self, target: Target, login: Login, timeouts: Timeouts, witness: Witness) -> "MemorySession":  # noqa: ARG002  # the contract's
         """Log in, if the script lets the account in; any secret will do for one that is not there.
