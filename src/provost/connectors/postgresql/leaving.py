@@ -1,0 +1,245 @@
+"""The end of an account, for a time or for good: it is disabled, enabled again, or removed."""
+
+import asyncio
+from typing import Final, Literal, NamedTuple
+
+import psycopg
+from psycopg import sql
+
+from provost.connectors.postgresql.login import Door, Refusal
+from provost.connectors.postgresql.wire import Wire, tell
+from provost.core.errors import ChangeRefused, ChangeUnknown, TargetError
+from provost.core.job import Login
+
+PROTECTED: Final = frozenset(
+    {
+        "postgres", "rdsadmin", "rds_superuser", "cloudsqladmin", "cloudsqlsuperuser", "alloydbadmin",
+        "alloydbsuperuser", "azuresu", "azure_pg_admin", "azure_superuser",
+    }
+)  # fmt: skip
+"""Roles that servers come with, and those that clouds run them by."""
+
+_MARK: Final = "[disabled by Provost]"
+"""Stands at the end of the comment of a role that may not log in because Provost said so."""
+
+_PAUSE: Final = 0.05
+"""Seconds between two looks whether sessions have ended."""
+
+
+class _Role(NamedTuple):
+    oid: int
+    is_superuser: bool
+    may_log_in: bool
+    comment: str
+    is_ours: bool
+    """Whether the account that acts has its rights."""
+
+
+class _Stuck(Exception):
+    """A step of a removal that certainly was not made. Its text is the server's, or why it was not asked."""
+
+
+class Leaving:
+    """Ends accounts, by the session of one that acts."""
+
+    def __init__(self, wire: Wire, door: Door, login: Login, role: str) -> None:
+        self._wire = wire
+        self._door = door
+        self._login = login
+        self._acting = {login.username, role}
+        self._asset = door.target.asset
+
+    async def disable(self, username: str) -> None:
+        """Let an account log in no more, and end its sessions."""
+        role = await self._find(username)
+        if role is None:
+            return
+        if role.may_log_in:
+            comment = f"{role.comment} {_MARK}".strip()
+            await self._alter(username, "NOLOGIN", comment, "disable_refused")
+        try:
+            left = await self._end_sessions(username, role)
+        except psycopg.Error as error:
+            left = tell(error)
+        if left:
+            raise ChangeUnknown(
+                f"{username} may log in no more on {self._asset}, and what it runs there goes on: {left}",
+                code="processes_left",
+            )
+
+    async def enable(self, username: str) -> None:
+        """Let an account log in again that was disabled by Provost."""
+        role = await self._find(username)
+        if role is None:
+            raise ChangeRefused(f"There is no account {username} on {self._asset}.", code="enable_refused")
+        marked = role.comment.endswith(_MARK)
+        if role.may_log_in and not marked:
+            return
+        if not marked:
+            raise ChangeRefused(
+                f"{username} may not log in on {self._asset}, and that is not Provost's doing: it is a group, or "
+                "somebody else disabled it. If it is to log in: ALTER ROLE ... LOGIN",
+                code="enable_refused",
+            )
+        comment = role.comment.removesuffix(_MARK).rstrip()
+        await self._alter(username, "LOGIN", comment, "enable_refused")
+
+    async def remove(self, username: str, heir: str | None) -> None:
+        """Give what an account owns in any database to an heir, take its rights away, and drop it."""
+        role = await self._find(username)
+        if role is None:
+            return
+        bequest = await self._write_bequest(username, role, heir)
+        here, others = await self._list_databases(role)
+        drop = sql.SQL("DROP ROLE {}").format(sql.Identifier(username))
+        done: list[str] = []
+        try:
+            await self._shut_out(username, role)
+            for database in others:
+                await self._bequeath(username, database, bequest)
+                done.append(database)
+            await self._wire.ask(_join(*(bequest if here else ()), drop))
+        except (psycopg.Error, _Stuck) as error:
+            words = tell(error) if isinstance(error, psycopg.Error) else str(error)
+            await self._take_back(username, role, done, words)
+
+    async def _shut_out(self, username: str, role: _Role) -> None:
+        if role.may_log_in:
+            await self._wire.ask(_alter(username, "NOLOGIN"))
+        if left := await self._end_sessions(username, role):
+            raise _Stuck(left)
+
+    async def _take_back(self, username: str, role: _Role, done: list[str], words: str) -> None:
+        """Undo what can be undone of a removal that got stuck, and tell how it stands."""
+        if done:
+            raise ChangeUnknown(
+                f"{username} on {self._asset} may log in no more, and owns nothing in {', '.join(done)} any more. "
+                f"Then: {words}",
+                code="remove_unfinished",
+            ) from None
+        if role.may_log_in:
+            try:
+                await self._wire.ask(_alter(username, "LOGIN"))
+            except psycopg.Error as error:
+                raise ChangeUnknown(
+                    f"{username} on {self._asset} may log in no more, and has all that it had. {words} {tell(error)}",
+                    code="remove_unfinished",
+                ) from None
+        raise ChangeRefused(
+            f"{username} was not removed from {self._asset}: it has all that it had but for running sessions. {words}"
+        ) from None
+
+    async def _bequeath(self, username: str, database: str, bequest: list[sql.Composable]) -> None:
+        assert self._login.password is not None  # noqa: S101  # it is what this session was opened with
+        try:
+            connection = await self._door.log_in(self._login.username, self._login.password, database)
+        except (Refusal, TargetError) as error:
+            words = error.words if isinstance(error, Refusal) else error.message
+            raise _Stuck(f"{self._login.username} cannot connect to the database {database}: {words}") from None
+        wire = Wire(connection, self._asset, self._door.timeouts.command)
+        try:
+            await wire.prepare()
+            await wire.ask(_join(*bequest))
+        except psycopg.Error as error:
+            raise _Stuck(f"In the database {database}: {tell(error)}") from None
+        except TargetError as error:
+            raise ChangeUnknown(
+                f"{username} on {self._asset} may log in no more, and may own nothing in {database} any more. "
+                f"Then: {error.message}",
+                code="remove_unfinished",
+            ) from None
+        finally:
+            await wire.close()
+
+    async def _write_bequest(self, username: str, role: _Role, heir: str | None) -> list[sql.Composable]:
+        """Return the statements that an account's things in one database pass on by.
+
+        Who acts needs the rights of both for that; without them, it is a member of them in between.
+        """
+        name, receiver = sql.Identifier(username), sql.SQL("CURRENT_USER")
+        borrowed = [] if role.is_ours else [name]
+        if heir is not None:
+            found = await self._wire.ask(
+                "SELECT pg_has_role(oid, 'USAGE') FROM pg_roles WHERE rolname = %s::text", heir
+            )
+            if not found or heir == username:
+                raise ChangeRefused(
+                    f"{self._asset} has no other account {heir} that could get what {username} owns."
+                )
+            receiver = sql.Identifier(heir)
+            borrowed += [] if found[0][0] else [receiver]
+        return [
+            *(sql.SQL("GRANT {} TO CURRENT_USER").format(one) for one in borrowed),
+            sql.SQL("REASSIGN OWNED BY {} TO {}").format(name, receiver),
+            sql.SQL("DROP OWNED BY {}").format(name),
+            *(sql.SQL("REVOKE {} FROM CURRENT_USER").format(one) for one in borrowed),
+        ]
+
+    async def _list_databases(self, role: _Role) -> tuple[bool, list[str]]:
+        """Tell whether the role has anything in this database or beside all, and name the others where it has."""
+        rows = await self._wire.ask(
+            "SELECT DISTINCT d.datname::text, coalesce(d.datname = current_database(), true) FROM pg_shdepend s "
+            "LEFT JOIN pg_database d ON d.oid = s.dbid "
+            "WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = %s::oid ORDER BY 1",
+            role.oid,
+        )
+        return bool(rows), [name for name, is_here in rows if not is_here]
+
+    async def _end_sessions(self, username: str, role: _Role) -> str:
+        """End what an account has running; return what does not end, or an empty string."""
+        if not await self._count_sessions(role):
+            return ""
+        ending = sql.SQL("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usesysid = {}")
+        steps = [ending.format(sql.Literal(role.oid))]
+        if not role.is_ours:
+            name = sql.Identifier(username)
+            steps.insert(0, sql.SQL("GRANT {} TO CURRENT_USER").format(name))
+            steps.append(sql.SQL("REVOKE {} FROM CURRENT_USER").format(name))
+        await self._wire.ask(_join(*steps))
+        loop = asyncio.get_running_loop()
+        latest = loop.time() + self._door.timeouts.command / 6
+        while (left := await self._count_sessions(role)) and loop.time() < latest:
+            await asyncio.sleep(_PAUSE)
+        return f"{left} of its sessions do not end." if left else ""
+
+    async def _count_sessions(self, role: _Role) -> int:
+        rows = await self._wire.ask("SELECT count(*) FROM pg_stat_activity WHERE usesysid = %s::oid", role.oid)
+        return int(rows[0][0])
+
+    async def _find(self, username: str) -> _Role | None:
+        """Look a role up that is to leave, and refuse who cannot."""
+        if username in self._acting:
+            raise ChangeRefused(f"{username} is the account that acts on {self._asset}.", code="acting_account")
+        rows = await self._wire.ask(
+            "SELECT oid::bigint, rolsuper, rolcanlogin, coalesce(shobj_description(oid, 'pg_authid'), ''), "
+            "pg_has_role(oid, 'USAGE') FROM pg_roles WHERE rolname = %s::text",
+            username,
+        )
+        role = _Role(*rows[0]) if rows else None
+        if username in PROTECTED or (role is not None and role.is_superuser):
+            raise ChangeRefused(
+                f"{username} is a superuser, or an account that servers come with: {self._asset} may not do "
+                "without it.",
+                code="protected_account",
+            )
+        return role
+
+    async def _alter(
+        self, username: str, attribute: Literal["LOGIN", "NOLOGIN"], comment: str, code: str
+    ) -> None:
+        noting = sql.SQL("COMMENT ON ROLE {} IS {}").format(
+            sql.Identifier(username), sql.Literal(comment or None)
+        )
+        try:
+            await self._wire.ask(_join(_alter(username, attribute), noting))
+        except psycopg.Error as error:
+            raise ChangeRefused(f"{self._asset} left {username} as it was: {tell(error)}", code=code) from None
+
+
+def _alter(username: str, attribute: Literal["LOGIN", "NOLOGIN"]) -> sql.Composable:
+    return sql.SQL("ALTER ROLE {} {}").format(sql.Identifier(username), sql.SQL(attribute))
+
+
+def _join(*statements: sql.Composable) -> sql.Composable:
+    """Return one transaction of several statements."""
+    return sql.SQL("; ").join(statements)
