@@ -6,7 +6,8 @@ import psycopg
 
 from provost.connectors._ssh import Routes
 from provost.connectors.postgresql.leaving import PROTECTED
-from provost.connectors.postgresql.login import Door, Refusal
+from provost.connectors.postgresql.libpq import Refusal
+from provost.connectors.postgresql.login import Door
 from provost.connectors.postgresql.parameters import (
     PostgresqlOptions,
     PostgresqlParameters,
@@ -67,20 +68,7 @@ class PostgresqlConnector:
             raise refusal.explain(target, login.username) from None
         wire = Wire(connection, target.asset, timeouts.command)
         try:
-            await wire.prepare()
-            role, may_create = (await wire.ask(_RIGHTS))[0]
-            if not may_create:
-                raise LoginRefused(
-                    f"{role} may not create accounts on {target.asset}. As a superuser there: "
-                    "ALTER ROLE ... CREATEROLE",
-                    code="rights_missing",
-                )
-        except psycopg.Error as error:
-            await wire.close()
-            raise LoginRefused(
-                f"{login.username} cannot look what it may do on {target.asset}: {tell(error)}",
-                code="rights_missing",
-            ) from None
+            role = await _find_role(wire, target, login)
         except BaseException:
             await wire.close()
             raise
@@ -89,6 +77,29 @@ class PostgresqlConnector:
     async def close(self) -> None:
         """End the gateways."""
         await self._routes.close()
+
+
+async def _find_role(wire: Wire, target: Target, login: Login) -> str:
+    """Return the role that the login acts as.
+
+    Raises:
+        LoginRefused: it may not create others.
+    """
+    try:
+        await wire.prepare()
+        role, may_create = (await wire.ask(_RIGHTS))[0]
+    except psycopg.Error as error:
+        raise LoginRefused(
+            f"{login.username} may not look at what it may do on {target.asset}: {tell(error)}",
+            code="rights_missing",
+        ) from None
+    if not may_create:
+        raise LoginRefused(
+            f"{role} may not create accounts on {target.asset}. A superuser there grants it: "
+            "ALTER ROLE ... CREATEROLE",
+            code="rights_missing",
+        )
+    return str(role)
 
 
 connector = PostgresqlConnector

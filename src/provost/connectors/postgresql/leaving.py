@@ -1,13 +1,15 @@
 """The end of an account, for a time or for good: it is disabled, enabled again, or removed."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
 import psycopg
 from psycopg import sql
 
-from provost.connectors.postgresql.login import Door, Refusal
-from provost.connectors.postgresql.wire import Wire, tell
+from provost.connectors.postgresql.libpq import Refusal
+from provost.connectors.postgresql.login import Door
+from provost.connectors.postgresql.wire import Row, Wire, tell
 from provost.core.errors import ChangeRefused, ChangeUnknown, TargetError
 from provost.core.job import Login
 
@@ -22,8 +24,16 @@ PROTECTED: Final = frozenset(
 _MARK: Final = "[disabled by Provost]"
 """Stands at the end of the comment of a role that may not log in because Provost said so."""
 
-_PAUSE: Final = 0.05
-"""Seconds between two looks whether sessions have ended."""
+_LOOKS: Final = 100
+_PAUSE: Final = 0.1
+"""How often it is looked whether sessions have ended, and the seconds in between."""
+
+
+_LEFT: Final = sql.SQL(
+    "SELECT pg_describe_object(classid, objid, objsubid) FROM pg_shdepend "
+    "WHERE refclassid = 'pg_authid'::regclass AND refobjid = {} "
+    "AND dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database())) ORDER BY 1 LIMIT 5"
+)
 
 
 class _Role(NamedTuple):
@@ -36,7 +46,29 @@ class _Role(NamedTuple):
 
 
 class _Stuck(Exception):
-    """A step of a removal that certainly was not made. Its text is the server's, or why it was not asked."""
+    """A step that certainly was not made, though no statement of this session failed. Its text says why."""
+
+
+class _Bequest(NamedTuple):
+    """Statements that pass on what an account has in one database, ask what it has still, and tidy up."""
+
+    give: tuple[sql.Composable, ...]
+    ask: sql.Composed
+    tidy: tuple[sql.Composable, ...]
+
+    async def pass_on(self, wire: Wire, *after: sql.Composable) -> None:
+        """Do it in one transaction, with what comes after it.
+
+        Raises:
+            _Stuck: the account has rights that are not the acting account's to take away.
+            psycopg.Error: likewise, as the server says it.
+        """
+        try:
+            _check_left(await wire.ask(_join(sql.SQL("BEGIN"), *self.give, self.ask)))
+            await wire.ask(_join(*self.tidy, *after, sql.SQL("COMMIT")))
+        except (psycopg.Error, _Stuck):
+            await wire.ask("ROLLBACK")
+            raise
 
 
 class Leaving:
@@ -54,18 +86,19 @@ class Leaving:
         role = await self._find(username)
         if role is None:
             return
-        if role.may_log_in:
-            comment = f"{role.comment} {_MARK}".strip()
-            await self._alter(username, "NOLOGIN", comment, "disable_refused")
         try:
-            left = await self._end_sessions(username, role)
+            await self._lock(username, role)
         except psycopg.Error as error:
-            left = tell(error)
-        if left:
+            raise ChangeRefused(
+                f"{self._asset} did not disable {username}: {tell(error)}", code="disable_refused"
+            ) from None
+        try:
+            await self._end_sessions(username, role)
+        except (psycopg.Error, _Stuck) as error:
             raise ChangeUnknown(
-                f"{username} may log in no more on {self._asset}, and what it runs there goes on: {left}",
+                f"{username} may log in no more on {self._asset}, and its sessions go on: {_tell(error)}",
                 code="processes_left",
-            )
+            ) from None
 
     async def enable(self, username: str) -> None:
         """Let an account log in again that was disabled by Provost."""
@@ -77,12 +110,16 @@ class Leaving:
             return
         if not marked:
             raise ChangeRefused(
-                f"{username} may not log in on {self._asset}, and that is not Provost's doing: it is a group, or "
-                "somebody else disabled it. If it is to log in: ALTER ROLE ... LOGIN",
+                f"{username} may not log in on {self._asset}, and that is not Provost's doing: it is a group, "
+                "or somebody else disabled it. If it is to log in: ALTER ROLE ... LOGIN",
                 code="enable_refused",
             )
-        comment = role.comment.removesuffix(_MARK).rstrip()
-        await self._alter(username, "LOGIN", comment, "enable_refused")
+        try:
+            await self._unlock(username, role)
+        except psycopg.Error as error:
+            raise ChangeRefused(
+                f"{self._asset} did not enable {username}: {tell(error)}", code="enable_refused"
+            ) from None
 
     async def remove(self, username: str, heir: str | None) -> None:
         """Give what an account owns in any database to an heir, take its rights away, and drop it."""
@@ -90,46 +127,45 @@ class Leaving:
         if role is None:
             return
         bequest = await self._write_bequest(username, role, heir)
-        here, others = await self._list_databases(role)
+        has_any, others = await self._list_databases(role)
         drop = sql.SQL("DROP ROLE {}").format(sql.Identifier(username))
         done: list[str] = []
         try:
-            await self._shut_out(username, role)
+            await self._lock(username, role)
+            await self._end_sessions(username, role)
             for database in others:
-                await self._bequeath(username, database, bequest)
+                await self._pass_on_elsewhere(username, database, bequest)
                 done.append(database)
-            await self._wire.ask(_join(*(bequest if here else ()), drop))
+            if has_any:
+                await bequest.pass_on(self._wire, drop)
+            else:
+                await self._wire.ask(drop)
         except (psycopg.Error, _Stuck) as error:
-            words = tell(error) if isinstance(error, psycopg.Error) else str(error)
-            await self._take_back(username, role, done, words)
-
-    async def _shut_out(self, username: str, role: _Role) -> None:
-        if role.may_log_in:
-            await self._wire.ask(_alter(username, "NOLOGIN"))
-        if left := await self._end_sessions(username, role):
-            raise _Stuck(left)
+            await self._take_back(username, role, done, _tell(error))
 
     async def _take_back(self, username: str, role: _Role, done: list[str], words: str) -> None:
         """Undo what can be undone of a removal that got stuck, and tell how it stands."""
         if done:
             raise ChangeUnknown(
-                f"{username} on {self._asset} may log in no more, and owns nothing in {', '.join(done)} any more. "
-                f"Then: {words}",
+                f"{username} on {self._asset} may log in no more, and owns nothing any more in "
+                f"{', '.join(done)}. Then: {words}",
                 code="remove_unfinished",
             ) from None
         if role.may_log_in:
             try:
-                await self._wire.ask(_alter(username, "LOGIN"))
+                await self._unlock(username, role)
             except psycopg.Error as error:
                 raise ChangeUnknown(
-                    f"{username} on {self._asset} may log in no more, and has all that it had. {words} {tell(error)}",
+                    f"{username} on {self._asset} may log in no more, and has all that it had. "
+                    f"{words} {tell(error)}",
                     code="remove_unfinished",
                 ) from None
         raise ChangeRefused(
-            f"{username} was not removed from {self._asset}: it has all that it had but for running sessions. {words}"
+            f"{username} was not removed from {self._asset}: it has all that it had but for running "
+            f"sessions. {words}"
         ) from None
 
-    async def _bequeath(self, username: str, database: str, bequest: list[sql.Composable]) -> None:
+    async def _pass_on_elsewhere(self, username: str, database: str, bequest: "_Bequest") -> None:
         assert self._login.password is not None  # noqa: S101  # it is what this session was opened with
         try:
             connection = await self._door.log_in(self._login.username, self._login.password, database)
@@ -139,9 +175,9 @@ class Leaving:
         wire = Wire(connection, self._asset, self._door.timeouts.command)
         try:
             await wire.prepare()
-            await wire.ask(_join(*bequest))
-        except psycopg.Error as error:
-            raise _Stuck(f"In the database {database}: {tell(error)}") from None
+            await bequest.pass_on(wire)
+        except (psycopg.Error, _Stuck) as error:
+            raise _Stuck(f"In the database {database}: {_tell(error)}") from None
         except TargetError as error:
             raise ChangeUnknown(
                 f"{username} on {self._asset} may log in no more, and may own nothing in {database} any more. "
@@ -151,13 +187,14 @@ class Leaving:
         finally:
             await wire.close()
 
-    async def _write_bequest(self, username: str, role: _Role, heir: str | None) -> list[sql.Composable]:
-        """Return the statements that an account's things in one database pass on by.
+    async def _write_bequest(self, username: str, role: _Role, heir: str | None) -> "_Bequest":
+        """Write down how what an account owns in a database is passed on.
 
         Who acts needs the rights of both for that; without them, it is a member of them in between.
         """
-        name, receiver = sql.Identifier(username), sql.SQL("CURRENT_USER")
-        borrowed = [] if role.is_ours else [name]
+        name: sql.Composable = sql.Identifier(username)
+        receiver: sql.Composable = sql.SQL("CURRENT_USER")
+        borrowed: list[sql.Composable] = [] if role.is_ours else [name]
         if heir is not None:
             found = await self._wire.ask(
                 "SELECT pg_has_role(oid, 'USAGE') FROM pg_roles WHERE rolname = %s::text", heir
@@ -168,27 +205,30 @@ class Leaving:
                 )
             receiver = sql.Identifier(heir)
             borrowed += [] if found[0][0] else [receiver]
-        return [
-            *(sql.SQL("GRANT {} TO CURRENT_USER").format(one) for one in borrowed),
-            sql.SQL("REASSIGN OWNED BY {} TO {}").format(name, receiver),
-            sql.SQL("DROP OWNED BY {}").format(name),
-            *(sql.SQL("REVOKE {} FROM CURRENT_USER").format(one) for one in borrowed),
-        ]
+        return _Bequest(
+            (
+                *(sql.SQL("GRANT {} TO CURRENT_USER").format(one) for one in borrowed),
+                sql.SQL("REASSIGN OWNED BY {} TO {}").format(name, receiver),
+                sql.SQL("DROP OWNED BY {}").format(name),
+            ),
+            _LEFT.format(sql.Literal(role.oid)),
+            tuple(sql.SQL("REVOKE {} FROM CURRENT_USER").format(one) for one in borrowed),
+        )
 
     async def _list_databases(self, role: _Role) -> tuple[bool, list[str]]:
-        """Tell whether the role has anything in this database or beside all, and name the others where it has."""
+        """Tell whether a role has anything at all, and name the other databases where it has."""
         rows = await self._wire.ask(
-            "SELECT DISTINCT d.datname::text, coalesce(d.datname = current_database(), true) FROM pg_shdepend s "
-            "LEFT JOIN pg_database d ON d.oid = s.dbid "
+            "SELECT DISTINCT d.datname::text, coalesce(d.datname = current_database(), true) "
+            "FROM pg_shdepend s LEFT JOIN pg_database d ON d.oid = s.dbid "
             "WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = %s::oid ORDER BY 1",
             role.oid,
         )
         return bool(rows), [name for name, is_here in rows if not is_here]
 
-    async def _end_sessions(self, username: str, role: _Role) -> str:
-        """End what an account has running; return what does not end, or an empty string."""
+    async def _end_sessions(self, username: str, role: _Role) -> None:
+        """End what an account has running, as a member of it if that is what it takes."""
         if not await self._count_sessions(role):
-            return ""
+            return
         ending = sql.SQL("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usesysid = {}")
         steps = [ending.format(sql.Literal(role.oid))]
         if not role.is_ours:
@@ -196,11 +236,11 @@ class Leaving:
             steps.insert(0, sql.SQL("GRANT {} TO CURRENT_USER").format(name))
             steps.append(sql.SQL("REVOKE {} FROM CURRENT_USER").format(name))
         await self._wire.ask(_join(*steps))
-        loop = asyncio.get_running_loop()
-        latest = loop.time() + self._door.timeouts.command / 6
-        while (left := await self._count_sessions(role)) and loop.time() < latest:
+        for _ in range(_LOOKS):
+            if not (left := await self._count_sessions(role)):
+                return
             await asyncio.sleep(_PAUSE)
-        return f"{left} of its sessions do not end." if left else ""
+        raise _Stuck(f"{left} of them do not end.")
 
     async def _count_sessions(self, role: _Role) -> int:
         rows = await self._wire.ask("SELECT count(*) FROM pg_stat_activity WHERE usesysid = %s::oid", role.oid)
@@ -224,22 +264,35 @@ class Leaving:
             )
         return role
 
-    async def _alter(
-        self, username: str, attribute: Literal["LOGIN", "NOLOGIN"], comment: str, code: str
-    ) -> None:
-        noting = sql.SQL("COMMENT ON ROLE {} IS {}").format(
-            sql.Identifier(username), sql.Literal(comment or None)
-        )
-        try:
-            await self._wire.ask(_join(_alter(username, attribute), noting))
-        except psycopg.Error as error:
-            raise ChangeRefused(f"{self._asset} left {username} as it was: {tell(error)}", code=code) from None
+    async def _lock(self, username: str, role: _Role) -> None:
+        """Take the right to log in from an account that has it, and note that."""
+        if role.may_log_in:
+            await self._wire.ask(_alter(username, "NOLOGIN", f"{role.comment} {_MARK}".strip()))
+
+    async def _unlock(self, username: str, role: _Role) -> None:
+        await self._wire.ask(_alter(username, "LOGIN", role.comment.removesuffix(_MARK).rstrip()))
 
 
-def _alter(username: str, attribute: Literal["LOGIN", "NOLOGIN"]) -> sql.Composable:
-    return sql.SQL("ALTER ROLE {} {}").format(sql.Identifier(username), sql.SQL(attribute))
+def _alter(username: str, attribute: Literal["LOGIN", "NOLOGIN"], comment: str) -> sql.Composed:
+    name = sql.Identifier(username)
+    return _join(
+        sql.SQL("ALTER ROLE {} {}").format(name, sql.SQL(attribute)),
+        sql.SQL("COMMENT ON ROLE {} IS {}").format(name, sql.Literal(comment or None)),
+    )
 
 
-def _join(*statements: sql.Composable) -> sql.Composable:
+def _join(*statements: sql.Composable) -> sql.Composed:
     """Return one transaction of several statements."""
     return sql.SQL("; ").join(statements)
+
+
+def _check_left(rows: Sequence[Row]) -> None:
+    if rows:
+        raise _Stuck(
+            f"Others granted it rights on {', '.join(row[0] for row in rows)}, which only they, a member of "
+            "theirs or a superuser can take away."
+        )
+
+
+def _tell(error: psycopg.Error | _Stuck) -> str:
+    return tell(error) if isinstance(error, psycopg.Error) else str(error)

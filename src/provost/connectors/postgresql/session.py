@@ -9,7 +9,8 @@ from psycopg import sql
 from pydantic import BaseModel
 
 from provost.connectors.postgresql.leaving import Leaving
-from provost.connectors.postgresql.login import Door, Refusal
+from provost.connectors.postgresql.libpq import Refusal
+from provost.connectors.postgresql.login import Door
 from provost.connectors.postgresql.parameters import PostgresqlParameters, PostgresqlRemoval
 from provost.connectors.postgresql.wire import Row, Wire, tell
 from provost.core.connector import Applied, Change, Removal, Verification, Withdrawal
@@ -144,7 +145,7 @@ class PostgresqlSession:
         """Return what forbids an account to log in whatever the password is, or an empty string."""
         try:
             rows = await self._wire.ask(
-                "SELECT rolcanlogin, coalesce(rolvaliduntil <= now(), false) FROM pg_roles WHERE rolname = %s::text",
+                "SELECT rolcanlogin, coalesce(rolvaliduntil <= now(), false) FROM pg_roles WHERE rolname = %s",
                 username,
             )
         except (psycopg.Error, TargetError):

@@ -10,7 +10,7 @@ from typing import Any, Final, LiteralString, TypeVar
 import psycopg
 from psycopg import AsyncConnection, sql
 
-from provost.core.errors import ChangeUnknown, Unreachable
+from provost.core.errors import Unreachable
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -55,8 +55,7 @@ class Wire:
 
         Raises:
             psycopg.Error: the server refused it, and is as it was.
-            Unreachable: the connection broke; whatever was asked may have been done.
-            ChangeUnknown: likewise, no answer came in time.
+            Unreachable: the connection broke, or no answer came in time: what was asked may have been done.
         """
         return await self._run(self._ask(statement, values))
 
@@ -76,7 +75,7 @@ class Wire:
                 await asyncio.wait({task})
                 task.exception()
         if not done:
-            raise ChangeUnknown(f"{self._asset} did not answer in time.")
+            raise Unreachable(f"{self._asset} did not answer in time.")
         try:
             return task.result()
         except psycopg.Error as error:
