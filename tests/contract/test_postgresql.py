@@ -100,6 +100,8 @@ async def test_parameters_make_the_role(bench: PostgresqlBench, trial: Trial) ->
             "createrole": "yes",
         }
     )
+    if bench.server.major >= 16:
+        bench.server.run('ALTER ROLE provost CREATEDB; GRANT "the group" TO provost WITH ADMIN OPTION')
     username = trial.name()
     outcome, held = await trial.push(username, parameters=parameters)
     assert outcome.status is Status.SUCCEEDED, outcome
@@ -529,7 +531,8 @@ async def test_a_password_in_clear(bench: PostgresqlBench, trial: Trial) -> None
 async def test_passwords_of_old_servers(bench: PostgresqlBench, trial: Trial) -> None:
     """One that is stored as MD5 is proven, and replaced by a verifier of SCRAM."""
     username = trial.name()
-    bench.server.run(f"SET password_encryption = md5; CREATE ROLE {username} LOGIN PASSWORD 'old'")
+    bench.make(username, trial.make_secret())
+    bench.server.run(f"SET password_encryption = md5; ALTER ROLE {username} PASSWORD 'old'")
     bench.server.admit(f"host all {username} 127.0.0.1/32 md5")
     async with open_session(PostgresqlConnector(), bench.target) as session:
         assert (await session.verify(username, Password("old"))).verdict is Verdict.ACCEPTED

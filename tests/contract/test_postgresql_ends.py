@@ -56,10 +56,10 @@ async def session(bench: PostgresqlBench) -> AsyncIterator[PostgresqlSession]:
         yield session
 
 
-async def remove(session: PostgresqlSession, username: str, **parameters: Any) -> TargetError | None:
-    """Remove an account, and return what went wrong."""
+async def remove(session: PostgresqlSession, username: str, **parameters: Any) -> TargetError | str:
+    """Remove an account, and return what went wrong, or else what it said."""
     [applied] = [one async for one in session.remove([Removal(username, PostgresqlRemoval(**parameters))])]
-    return applied.error
+    return applied.error or applied.message
 
 
 async def disable(session: PostgresqlSession, username: str) -> TargetError | None:
@@ -134,7 +134,7 @@ async def test_what_it_owned_is_the_acting_accounts(
     username, _ = account
     furnish(bench.server, username, "postgres", "shop", "zoo")
     bench.server.run(f"CREATE DATABASE d_{username} OWNER {username}")
-    assert await remove(session, username) is None
+    assert await remove(session, username) == "What it owned is provost's now."
     assert not bench.has(username)
     for database in ("postgres", "shop", "zoo"):
         assert list_owners(bench.server, username, database) == {"provost"}
@@ -154,7 +154,7 @@ async def test_what_it_owned_is_somebody_elses(
     heir = Trial.name("heir")
     bench.make(heir, Password("x"))
     furnish(bench.server, username, "shop")
-    assert await remove(session, username, reassign_to=heir) is None
+    assert await remove(session, username, reassign_to=heir) == f"What it owned is {heir}'s now."
     assert list_owners(bench.server, username, "shop") == {heir}
     assert list_memberships(bench.server) == ""
 
@@ -170,7 +170,7 @@ async def test_heirs_that_cannot_be(
     assert isinstance(error, ChangeRefused)
     assert bench.log_in(username, secret)
     assert list_owners(bench.server, username, "shop") == {username}
-    assert await remove(session, username) is None
+    assert not isinstance(await remove(session, username), TargetError)
 
 
 @pytest.mark.parametrize("grant", ["ON TABLE present", "ON DATABASE market"])
@@ -192,7 +192,7 @@ async def test_rights_that_superusers_granted(
     bench.server.run("DROP ROLE IF EXISTS boss; CREATE ROLE boss SUPERUSER LOGIN PASSWORD 'x'")
     target = replace(bench.target, logins=(Login("boss", Password("x")),))
     async with open_session(PostgresqlConnector(), target) as mighty:
-        assert await remove(mighty, username, reassign_to="provost") is None
+        assert await remove(mighty, username, reassign_to="provost") == "What it owned is provost's now."
     assert list_owners(bench.server, username, "zoo") == {"provost"}
 
 
@@ -209,7 +209,7 @@ async def test_a_schema_that_was_a_present(
     assert bench.log_in(username, secret)
     bench.server.run("GRANT CREATE ON DATABASE shop TO provost")
     try:
-        assert await remove(session, username) is None
+        assert not isinstance(await remove(session, username), TargetError)
     finally:
         bench.server.run("REVOKE CREATE ON DATABASE shop FROM provost; GRANT owner TO provost")
 
@@ -220,7 +220,7 @@ async def test_what_it_runs_ends_first(
     """Its sessions are ended, and none of others."""
     username, secret = account
     with connect(bench.server, username, secret) as hers:
-        assert await remove(session, username) is None
+        assert await remove(session, username) == ""
         with pytest.raises(psycopg.OperationalError):
             hers.execute("SELECT 1")
     assert list_memberships(bench.server) == ""
@@ -244,7 +244,7 @@ async def test_a_database_out_of_reach(
         assert list_owners(bench.server, username, "shop") == {username}
     finally:
         bench.server.run("GRANT CONNECT ON DATABASE shop TO public")
-    assert await remove(session, username) is None
+    assert not isinstance(await remove(session, username), TargetError)
     assert not bench.has(username)
 
 
@@ -266,7 +266,7 @@ async def test_a_removal_that_gets_stuck(
         assert list_memberships(bench.server) == ""
     finally:
         bench.server.run("GRANT CONNECT ON DATABASE zoo TO public")
-    assert await remove(session, username) is None
+    assert not isinstance(await remove(session, username), TargetError)
     assert list_owners(bench.server, username, "zoo") == {"provost"}
 
 
@@ -276,13 +276,15 @@ async def test_what_the_server_does_not_drop(
     """Whom the acting account is a member of by a circle, and what else stands in the way, is said."""
     username, secret = account
     furnish(bench.server, username, "postgres")
+    if bench.server.major >= 16:
+        pytest.skip("who may do it is a member of it by that")
     bench.server.run(f"GRANT provost TO {username}")
     error = await remove(session, username)
     assert isinstance(error, ChangeRefused)
     assert "member" in error.message
     assert bench.log_in(username, secret)
     bench.server.run(f"REVOKE provost FROM {username}")
-    assert await remove(session, username) is None
+    assert not isinstance(await remove(session, username), TargetError)
 
 
 @pytest.mark.parametrize("acts_as", ["provost", "boss"])
@@ -374,6 +376,8 @@ async def test_sessions_that_cannot_be_ended(
 ) -> None:
     """The account is disabled, and it is said that its sessions go on."""
     username, secret = account
+    if bench.server.major >= 16:
+        pytest.skip("who may do it is a member of it by that")
     bench.server.run(f"GRANT provost TO {username}")  # so who acts cannot be a member of it
     with connect(bench.server, username, secret) as hers:
         error = await disable(session, username)

@@ -9,7 +9,9 @@ from psycopg import sql
 
 from provost.connectors.postgresql.libpq import Refusal
 from provost.connectors.postgresql.login import Door
+from provost.connectors.postgresql.parameters import PostgresqlRemoval
 from provost.connectors.postgresql.wire import Row, Wire, tell
+from provost.core.connector import Removal
 from provost.core.errors import ChangeRefused, ChangeUnknown, TargetError
 from provost.core.job import Login
 
@@ -81,11 +83,11 @@ class Leaving:
         self._acting = {login.username, role}
         self._asset = door.target.asset
 
-    async def disable(self, username: str) -> None:
+    async def disable(self, username: str) -> str:
         """Let an account log in no more, and end its sessions."""
         role = await self._find(username)
         if role is None:
-            return
+            return ""
         try:
             await self._lock(username, role)
         except psycopg.Error as error:
@@ -99,15 +101,16 @@ class Leaving:
                 f"{username} may log in no more on {self._asset}, and its sessions go on: {_tell(error)}",
                 code="processes_left",
             ) from None
+        return ""
 
-    async def enable(self, username: str) -> None:
+    async def enable(self, username: str) -> str:
         """Let an account log in again that was disabled by Provost."""
         role = await self._find(username)
         if role is None:
             raise ChangeRefused(f"There is no account {username} on {self._asset}.", code="enable_refused")
         marked = role.comment.endswith(_MARK)
         if role.may_log_in and not marked:
-            return
+            return ""
         if not marked:
             raise ChangeRefused(
                 f"{username} may not log in on {self._asset}, and that is not Provost's doing: it is a group, "
@@ -120,28 +123,36 @@ class Leaving:
             raise ChangeRefused(
                 f"{self._asset} did not enable {username}: {tell(error)}", code="enable_refused"
             ) from None
+        return ""
 
-    async def remove(self, username: str, heir: str | None) -> None:
+    async def remove(self, removal: Removal) -> str:
         """Give what an account owns in any database to an heir, take its rights away, and drop it."""
+        username, parameters = removal.username, removal.parameters
+        if not isinstance(parameters, PostgresqlRemoval):
+            raise TypeError(f"parameters of a removal here are no {type(parameters).__name__}")
         role = await self._find(username)
         if role is None:
-            return
+            return ""
+        heir = parameters.reassign_to
         bequest = await self._write_bequest(username, role, heir)
-        has_any, others = await self._list_databases(role)
+        found = await self._list_dependencies(role)
         drop = sql.SQL("DROP ROLE {}").format(sql.Identifier(username))
         done: list[str] = []
         try:
             await self._lock(username, role)
             await self._end_sessions(username, role)
-            for database in others:
+            for database in (name for name, is_elsewhere, _ in found if is_elsewhere):
                 await self._pass_on_elsewhere(username, database, bequest)
                 done.append(database)
-            if has_any:
+            if found:
                 await bequest.pass_on(self._wire, drop)
             else:
                 await self._wire.ask(drop)
         except (psycopg.Error, _Stuck) as error:
             await self._take_back(username, role, done, _tell(error))
+        return (
+            f"What it owned is {heir or self._login.username}'s now." if any(owns for *_, owns in found) else ""
+        )
 
     async def _take_back(self, username: str, role: _Role, done: list[str], words: str) -> None:
         """Undo what can be undone of a removal that got stuck, and tell how it stands."""
@@ -215,15 +226,14 @@ class Leaving:
             tuple(sql.SQL("REVOKE {} FROM CURRENT_USER").format(one) for one in borrowed),
         )
 
-    async def _list_databases(self, role: _Role) -> tuple[bool, list[str]]:
-        """Tell whether a role has anything at all, and name the other databases where it has."""
-        rows = await self._wire.ask(
-            "SELECT DISTINCT d.datname::text, coalesce(d.datname = current_database(), true) "
+    async def _list_dependencies(self, role: _Role) -> Sequence[Row]:
+        """Return in which databases (None: beside all) a role has anything, whether elsewhere, and as the owner."""
+        return await self._wire.ask(
+            "SELECT d.datname::text, d.datname <> current_database(), bool_or(s.deptype = 'o') "
             "FROM pg_shdepend s LEFT JOIN pg_database d ON d.oid = s.dbid "
-            "WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = %s::oid ORDER BY 1",
+            "WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = %s::oid GROUP BY 1, 2 ORDER BY 1",
             role.oid,
         )
-        return bool(rows), [name for name, is_here in rows if not is_here]
 
     async def _end_sessions(self, username: str, role: _Role) -> None:
         """End what an account has running, as a member of it if that is what it takes."""
@@ -267,7 +277,9 @@ class Leaving:
     async def _lock(self, username: str, role: _Role) -> None:
         """Take the right to log in from an account that has it, and note that."""
         if role.may_log_in:
-            await self._wire.ask(_alter(username, "NOLOGIN", f"{role.comment} {_MARK}".strip()))
+            await self._wire.ask(
+                _alter(username, "NOLOGIN", f"{role.comment.removesuffix(_MARK).rstrip()} {_MARK}".strip())
+            )
 
     async def _unlock(self, username: str, role: _Role) -> None:
         await self._wire.ask(_alter(username, "LOGIN", role.comment.removesuffix(_MARK).rstrip()))

@@ -1,7 +1,6 @@
 """A privileged session on one PostgreSQL server."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from typing import Final
 
 import psycopg
@@ -11,10 +10,10 @@ from pydantic import BaseModel
 from provost.connectors.postgresql.leaving import Leaving
 from provost.connectors.postgresql.libpq import Refusal
 from provost.connectors.postgresql.login import Door
-from provost.connectors.postgresql.parameters import PostgresqlParameters, PostgresqlRemoval
+from provost.connectors.postgresql.parameters import PostgresqlParameters
 from provost.connectors.postgresql.wire import Row, Wire, tell
-from provost.core.connector import Applied, Change, Removal, Verification, Withdrawal
-from provost.core.errors import ChangeRefused, ChangeUnknown, LookupFailed, TargetError
+from provost.core.connector import Applied, Change, PlainSession, Removal, Verification, answer_each
+from provost.core.errors import ChangeRefused, LookupFailed, TargetError
 from provost.core.facts import Facts
 from provost.core.job import Login
 from provost.core.model import Decision, Presence, Verdict
@@ -51,7 +50,7 @@ _FIRST: Final = 10
 """The oid of the role that initdb made."""
 
 
-class PostgresqlSession:
+class PostgresqlSession(PlainSession):
     """One connection, as a role that may create others."""
 
     def __init__(self, wire: Wire, door: Door, login: Login, role: str) -> None:
@@ -82,34 +81,27 @@ class PostgresqlSession:
             raise LookupFailed(f"The accounts of {self._asset} cannot be listed: {words}") from None
         return [_describe(row) for row in rows]
 
-    async def apply(self, changes: Sequence[Change]) -> AsyncIterator[Applied]:
+    def apply(self, changes: Sequence[Change]) -> AsyncIterator[Applied]:
         """Make each change by one statement: it is made, or it is not."""
-        for change in changes:
-            yield await self._answer(change.username, partial(self._set, change))
+        return answer_each(changes, self._set)
 
-    async def withdraw(self, withdrawals: Sequence[Withdrawal]) -> AsyncIterator[Applied]:
-        """There are no keys here."""
-        for withdrawal in withdrawals:
-            yield Applied(withdrawal.username)
-
-    async def disable(self, usernames: Sequence[str]) -> AsyncIterator[Applied]:
+    def disable(self, usernames: Sequence[str]) -> AsyncIterator[Applied]:
         """Take the right to log in away, and end sessions."""
-        for username in usernames:
-            yield await self._answer(username, partial(self._leaving.disable, username))
+        return answer_each(usernames, lambda username: self._end(self._leaving.disable(username)))
 
-    async def enable(self, usernames: Sequence[str]) -> AsyncIterator[Applied]:
+    def enable(self, usernames: Sequence[str]) -> AsyncIterator[Applied]:
         """Give back the right to log in, where Provost took it away."""
-        for username in usernames:
-            yield await self._answer(username, partial(self._leaving.enable, username))
+        return answer_each(usernames, lambda username: self._end(self._leaving.enable(username)))
 
-    async def remove(self, removals: Sequence[Removal]) -> AsyncIterator[Applied]:
-        """Reassign what accounts own, and drop them."""
-        for removal in removals:
-            parameters = removal.parameters
-            if not isinstance(parameters, PostgresqlRemoval):
-                raise TypeError(f"parameters of a removal here are no {type(parameters).__name__}")
-            remove = partial(self._leaving.remove, removal.username, parameters.reassign_to)
-            yield await self._answer(removal.username, remove)
+    def remove(self, removals: Sequence[Removal]) -> AsyncIterator[Applied]:
+        """Pass on what accounts own, and drop them."""
+        return answer_each(removals, lambda removal: self._end(self._leaving.remove(removal)))
+
+    async def _end(self, ending: Awaitable[str]) -> str:
+        try:
+            return await ending
+        except psycopg.Error as error:
+            raise ChangeRefused(f"{self._asset} refused: {tell(error)}") from None
 
     async def verify(self, username: str, secret: Secret) -> Verification:
         """Log in afresh; a failure that the account's own settings explain says nothing about the secret."""
@@ -161,7 +153,7 @@ class PostgresqlSession:
         """End the connection."""
         await self._wire.close()
 
-    async def _set(self, change: Change) -> None:
+    async def _set(self, change: Change) -> str:
         if not isinstance(change.secret, Password):
             raise TypeError(f"{self._asset} knows no {change.secret.secret_type}")
         adopts = change.decision is Decision.ADOPT
@@ -182,15 +174,7 @@ class PostgresqlSession:
                 f"{self._asset} did not {'change' if adopts else 'create'} {change.username}: {tell(error)}",
                 code="password_refused" if adopts else "create_refused",
             ) from None
-
-    async def _answer(self, username: str, act: Callable[[], Awaitable[None]]) -> Applied:
-        try:
-            await act()
-        except (ChangeRefused, ChangeUnknown) as error:
-            return Applied(username, error)
-        except psycopg.Error as error:
-            return Applied(username, ChangeRefused(f"{self._asset} refused: {tell(error)}"))
-        return Applied(username)
+        return ""
 
 
 def _write_attributes(parameters: BaseModel) -> list[sql.Composable]:
