@@ -10,13 +10,15 @@ from tests.conftest import do_without
 from tests.kinds.postgresql import PostgresqlBench, PostgresqlServer, find_programs
 
 from provost.conformance import Trial
-from provost.conformance.suite import open_session
+from provost.conformance.cutter import Cutter
+from provost.conformance.suite import lead_through, open_session
 from provost.connectors.postgresql import PostgresqlConnector
 from provost.connectors.postgresql.parameters import PostgresqlRemoval
 from provost.connectors.postgresql.session import PostgresqlSession
 from provost.core.connector import Removal
 from provost.core.errors import ChangeRefused, ChangeUnknown, TargetError
 from provost.core.job import Login
+from provost.core.model import Action, Status
 from provost.core.secrets import Password
 
 
@@ -387,3 +389,32 @@ async def test_sessions_that_cannot_be_ended(
         assert not bench.log_in(username, secret)
         bench.server.run(f"REVOKE provost FROM {username}")
         assert await disable(session, username) is None
+
+
+# Cut at any moment.
+
+
+async def test_a_removal_with_things_that_is_cut(bench: PostgresqlBench) -> None:
+    """Wherever it is cut, nothing is lost of what the account owned, and another removal ends it."""
+    trial = Trial(bench)
+
+    async def remove_through(cutter: Cutter) -> str:
+        username = trial.name()
+        bench.make(username, Password("x"))
+        furnish(bench.server, username, "postgres", "shop", "zoo")
+        await trial.act(Action.REMOVE, username, target=lead_through(bench, cutter))
+        return username
+
+    async with Cutter("127.0.0.1", bench.server.port) as whole:
+        assert not bench.has(await remove_through(whole))
+    for after in range(1, whole.passed, whole.passed // 12):
+        async with Cutter("127.0.0.1", bench.server.port, after=after) as cutter:
+            username = await remove_through(cutter)
+        for database in ("postgres", "shop", "zoo"):
+            assert list_owners(bench.server, username, database) <= {username, "provost"}
+        [outcome] = await trial.act(Action.REMOVE, username)
+        assert outcome.status in {Status.SUCCEEDED, Status.UNCHANGED}, (after, outcome)
+        assert not bench.has(username)
+        assert list_memberships(bench.server) == ""
+        for database in ("postgres", "shop", "zoo"):
+            assert list_owners(bench.server, username, database) == {"provost"}

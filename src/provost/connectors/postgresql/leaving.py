@@ -227,7 +227,7 @@ class Leaving:
         )
 
     async def _list_dependencies(self, role: _Role) -> Sequence[Row]:
-        """Return in which databases (None: beside all) a role has anything, whether elsewhere, and as the owner."""
+        """Return where a role has anything: the database (None: beside all), if elsewhere, if as owner."""
         return await self._wire.ask(
             "SELECT d.datname::text, d.datname <> current_database(), bool_or(s.deptype = 'o') "
             "FROM pg_shdepend s LEFT JOIN pg_database d ON d.oid = s.dbid "
