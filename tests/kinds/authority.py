@@ -1,6 +1,6 @@
 """An authority that certifies servers of tests."""
 
-import datetime
+import datetime as dt
 import ipaddress
 from pathlib import Path
 
@@ -48,15 +48,15 @@ class Authority:
         critical: bool,
         days: int = 1,
     ) -> x509.Certificate:
-        now = datetime.datetime.now(datetime.UTC)
+        now = dt.datetime.now(dt.UTC)
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=3))
-            .not_valid_after(now + datetime.timedelta(days=days))
+            .not_valid_before(now - dt.timedelta(days=3))
+            .not_valid_after(now + dt.timedelta(days=days))
             .add_extension(extension, critical=critical)
             .sign(self._key, hashes.SHA256())
         )

@@ -16,6 +16,8 @@ from typing import Final, Self
 from tests.kinds.authority import Authority
 
 from provost.conformance import Bench
+from provost.conformance.suite import open_session
+from provost.core.connector import Session
 from provost.core.job import Login, Target
 from provost.core.secrets import Password, Secret
 
@@ -38,7 +40,9 @@ class MariaDb:
     accounts = (
         "SELECT User FROM mysql.global_priv WHERE Host = '%' AND COALESCE(JSON_VALUE(Priv, '$.is_role'), 0) = 0"
     )
-    owned = "SELECT CONCAT_WS(' ', ssl_type, max_user_connections) FROM mysql.user WHERE Host = '%' AND User = {}"
+    owned = (
+        "SELECT CONCAT_WS(' ', ssl_type, max_user_connections) FROM mysql.user WHERE Host = '%' AND User = {}"
+    )
     grants = "SELECT Role FROM mysql.roles_mapping WHERE Host = '%' AND User = {}"
     socket_owner = "unix_socket"
 
@@ -82,8 +86,8 @@ class MariaDb:
                         *self._find_program(), *self._as_mysql(), f"--datadir={data}", f"--port={self.port}",
                         "--bind-address=127.0.0.1", f"--socket={self._socket}", f"--pid-file={data}/pid",
                         f"--ssl-ca={data}/ca.crt", f"--ssl-cert={certificate}", f"--ssl-key={key}",
-                        "--general-log=1", f"--general-log-file={self.log}", "--innodb-flush-log-at-trx-commit=0",
-                        *self._options,
+                        "--general-log=1", f"--general-log-file={self.log}",
+                        "--innodb-flush-log-at-trx-commit=0", *self._options,
                     ],
                     stdout=errors, stderr=errors,
                 )  # fmt: skip
@@ -134,7 +138,7 @@ class MariaDb:
         done = subprocess.run(
             ["mariadb", "--no-defaults", f"--socket={self._socket}", "-uroot", "-N", "-B", "-r",
              "--default-character-set=utf8mb4"],
-            input=";\n".join(("SET SESSION sql_log_off = 1", *statements)),
+            input=";\n".join(("SET NAMES utf8mb4, SESSION sql_log_off = 1", *statements)),
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         return done.stdout.splitlines()
@@ -145,7 +149,8 @@ class MariaDb:
             ["mariadb", "--no-defaults", "--host=127.0.0.1", f"--port={self.port}", f"--user={username}",
              f"--ssl-ca={self.folder}/data/ca.crt", "--ssl-verify-server-cert", "-N", "-B",
              "--default-character-set=utf8mb4"],
-            input=";\n".join(statements or ("SELECT CURRENT_USER()",)), env={**os.environ, "MYSQL_PWD": password},
+            input=";\n".join(statements or ("SELECT CURRENT_USER()",)),
+            env={**os.environ, "MYSQL_PWD": password},
             capture_output=True, text=True, check=False,
         )  # fmt: skip
 
@@ -199,6 +204,10 @@ class MysqlBench(Bench):
     def make(self, username: str, secret: Secret) -> None:
         self._create(username, secret)
 
+    def open(self, **changes: object) -> contextlib.AbstractAsyncContextManager[Session]:
+        """Open a session, with other options."""
+        return open_session(self.open_connector(), self.aim(**changes))
+
     def has(self, username: str) -> bool:
         return username in self.list_names()
 
@@ -214,9 +223,7 @@ class MysqlBench(Bench):
 
     def grant(self, username: str) -> None:
         name = f"{quote(username)}@'%'"
-        self.server.run(
-            f"GRANT cfrole TO {name}", f"ALTER USER {name} REQUIRE SSL WITH MAX_USER_CONNECTIONS 7"
-        )
+        self.server.run(f"GRANT cfrole TO {name}", f"ALTER USER {name} REQUIRE SSL WITH MAX_USER_CONNECTIONS 7")
 
     def is_granted(self, username: str) -> bool:
         owned = self.server.run(self.server.owned.format(quote(username)))

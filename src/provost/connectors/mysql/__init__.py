@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from provost.connectors._ssh import Routes
 from provost.connectors.mysql.dialects import Dialect, MariaDb, MySql
+from provost.connectors.mysql.hosts import Client
 from provost.connectors.mysql.parameters import MysqlOptions, MysqlParameters, MysqlRemoval, find_fault
 from provost.connectors.mysql.server import PROTECTED, Server
 from provost.connectors.mysql.session import MysqlSession
@@ -109,7 +110,7 @@ async def _begin(
             "and not to a role: CREATE USER, PROCESS, CONNECTION ADMIN ON *.* and SELECT ON mysql.*",
             code="rights_missing",
         )
-    client = seen.rpartition("@")[2]
+    client = Client.read(seen.rpartition("@")[2], None if target.via else wire.address)
     server = Server(wire, dialect, target.asset, (username, host), client, rights)
     return MysqlSession(server, options.account_host, connect)
 

@@ -4,13 +4,11 @@ from collections.abc import Sequence
 
 from provost.connectors.mysql.dialects import Account, Clause, Ways
 from provost.connectors.mysql.parameters import MysqlParameters, read_grant
-from provost.connectors.mysql.server import Server, write_account
+from provost.connectors.mysql.server import CANNOT, Server, write_account
 from provost.connectors.mysql.wire import Answer
 from provost.core.connector import Change
 from provost.core.errors import ChangeRefused
 from provost.core.secrets import Password
-
-_CANNOT = 1396
 
 
 async def create(server: Server, account: Account, change: Change) -> str:
@@ -43,7 +41,7 @@ async def _begin(server: Server, account: Account, clauses: str, values: Sequenc
     try:
         await server.wire.ask(f"CREATE USER %s@%s {clauses}", *account, *values)
     except Answer as answer:
-        row = await server.find(account) if answer.number == _CANNOT else None
+        row = await server.find(account) if answer.number == CANNOT else None
         if row is None:
             raise server.explain(answer, "create_refused") from answer
         if row.unfinished:

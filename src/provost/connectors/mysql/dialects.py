@@ -187,8 +187,10 @@ class MySql(Dialect):
     rows = (
         "SELECT User, Host, authentication_string = %s, account_locked, "
         "password_expired, ssl_type, UNIX_TIMESTAMP(password_last_changed), password_lifetime "
-        "FROM mysql.user WHERE "
+        "FROM mysql.user WHERE NOT (account_locked = 'Y' AND password_expired = 'Y' "
+        "AND authentication_string = '') AND "
     )
+    """But for roles: an account that was never anything else is one."""
     ways = "SELECT User, Host, plugin FROM mysql.user WHERE "
     roles = "SELECT TO_USER, TO_HOST, FROM_USER FROM mysql.role_edges"
     definers = tuple(

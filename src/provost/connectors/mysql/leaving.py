@@ -4,7 +4,7 @@ import asyncio
 from typing import Final
 
 from provost.connectors.mysql.dialects import Account
-from provost.connectors.mysql.hosts import Claim, attribute, read_client
+from provost.connectors.mysql.hosts import Claim, attribute, read_listed
 from provost.connectors.mysql.parameters import Definers, MysqlRemoval
 from provost.connectors.mysql.server import PROTECTED, Server, write_account
 from provost.connectors.mysql.wire import Answer
@@ -99,7 +99,7 @@ async def _end_connections(server: Server, account: Account) -> None:
     statement = "SELECT ID, HOST FROM information_schema.PROCESSLIST WHERE USER = %s"
     for _ in range(_LOOKS):
         found = await server.look(statement, account[0])
-        clients = {number: read_client(host) for number, host in found}
+        clients = {number: read_listed(host) for number, host in found}
         claims = {number: attribute(account[1], rivals, client) for number, client in clients.items()}
         ours = [number for number, claim in claims.items() if claim is Claim.OURS]
         if not ours:
@@ -107,7 +107,7 @@ async def _end_connections(server: Server, account: Account) -> None:
         for number in ours:
             await _kill(server, account, number)
         await asyncio.sleep(_PAUSE)
-    unsure = sorted({clients[number] for number, claim in claims.items() if claim is Claim.UNSURE})
+    unsure = sorted({clients[number].host for number, claim in claims.items() if claim is Claim.UNSURE})
     if ours or unsure:
         left = (
             f"{len(ours)} of its connections go on"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from provost.connectors.mysql.dialects import Account, Dialect, Row
+from provost.connectors.mysql.hosts import Client
 from provost.connectors.mysql.wire import Answer, Wire
 from provost.core.errors import ChangeRefused, ChangeUnknown, LookupFailed, TargetError
 
@@ -15,6 +16,8 @@ PROTECTED: Final = frozenset(
 _AT_ONCE: Final = 500
 """Accounts that are looked up by one statement."""
 
+CANNOT: Final = 1396
+"""That something could not be done to an account: most often, because it is there, or is not."""
 _OPTION: Final = 1290
 _NO_RIGHT: Final = frozenset({1044, 1045, 1095, 1142, 1143, 1227, 1370, 1410, 1698, 1873})
 _CERTAIN: Final = _NO_RIGHT | {
@@ -32,7 +35,7 @@ class Server:
     dialect: Dialect
     asset: str
     acting: Account
-    client: str
+    client: Client
     rights: frozenset[str]
 
     async def look(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
@@ -84,7 +87,16 @@ class Server:
         try:
             await self.wire.ask(statement, *values)
         except Answer as answer:
-            raise self.explain(answer, code) from answer
+            raise self.explain(await self._complete(answer), code) from answer
+
+    async def _complete(self, answer: Answer) -> Answer:
+        """Return what is behind the answer that something failed."""
+        if answer.number != CANNOT:
+            return answer
+        behind = [
+            Answer(number, text) for _, number, text in await self.look("SHOW ERRORS") if number != CANNOT
+        ]
+        return behind[0] if behind else answer
 
     def explain(self, answer: Answer, code: str) -> TargetError:
         """Return the error for an answer to a statement that changes one account."""

@@ -5,7 +5,7 @@ from functools import partial
 
 from provost.connectors.mysql import changes, discovery, leaving
 from provost.connectors.mysql.dialects import Account
-from provost.connectors.mysql.hosts import Claim, attribute, can_match
+from provost.connectors.mysql.hosts import Claim, attribute, match
 from provost.connectors.mysql.server import Server, write_account
 from provost.connectors.mysql.wire import EXPIRED, Answer, Wire
 from provost.core.connector import Applied, Change, Removal, Verification, Withdrawal
@@ -127,8 +127,8 @@ class MysqlSession:
             return ""
         if row.needs_certificate:
             return f"{write_account(account)} is let in with a certificate of its own alone ({row.tls})."
-        if not can_match(account[1], client):
-            return f"{write_account(account)} is not let in from where {asset} sees Provost: {client}."
+        if match(account[1], client) is False:
+            return f"{write_account(account)} is not let in from where {asset} sees Provost: {client.host}."
         rivals = await self._server.list_rivals(account)
         if attribute(account[1], rivals, client) is not Claim.OURS:
             return self._tell_taken(account, f"another account, of the host {' or '.join(rivals)}")
@@ -136,8 +136,8 @@ class MysqlSession:
 
     def _tell_taken(self, account: Account, taken: str) -> str:
         return (
-            f"{self._server.asset} may take {account[0]} from {self._server.client} for {taken}: no login from "
-            f"here proves the password of {write_account(account)}."
+            f"{self._server.asset} may take {account[0]} from {self._server.client.host} for {taken}: no login "
+            f"from here proves the password of {write_account(account)}."
         )
 
     async def close(self) -> None:

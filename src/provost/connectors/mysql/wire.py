@@ -22,6 +22,8 @@ _PROVING: Final = frozenset({"mysql_native_password", "client_ed25519"})
 """Plugins by which a password is proven without being told."""
 _TELLING: Final = ("caching_sha2_password", "sha256_password", "mysql_clear_password", "dialog")
 """Plugins by which a server may ask for the password itself."""
+_BROKEN: Final = "mysql_old_password"
+"""What servers before 4.1 had, which gives it away as well."""
 
 REFUSED: Final = frozenset({1045, 1698})
 EXPIRED: Final = frozenset({1820, 1862})
@@ -66,6 +68,7 @@ class Wire(Connection):
     server_capabilities: int
     _auth_plugin_name: str
     _secure: bool
+    _transport: asyncio.Transport
 
     def __init__(
         self,
@@ -83,7 +86,9 @@ class Wire(Connection):
             autocommit=None,
             connect_timeout=timeouts.connect,
             program_name="provost",
-            auth_plugin_map={} if options.tls is Tls.VERIFY else dict.fromkeys(_TELLING, _Secretive),
+            auth_plugin_map=dict.fromkeys(
+                (_BROKEN,) if options.tls is Tls.VERIFY else (_BROKEN, *_TELLING), _Secretive
+            ),
         )
         self._target = target
         self._tls = options.tls
@@ -96,6 +101,11 @@ class Wire(Connection):
         """Whether what the server says is from the server that was meant, and after its greeting."""
         return self._greeted and (self._tls is Tls.OFF or self._secure)
 
+    @property
+    def address(self) -> str:
+        """The address of this end."""
+        return str(self._transport.get_extra_info("sockname")[0])
+
     def keep_secret(self) -> NoReturn:
         """Tell nobody the password.
 
@@ -103,8 +113,9 @@ class Wire(Connection):
             LoginRefused: always.
         """
         raise LoginRefused(
-            f"{self._target.asset} asks for the password itself; with tls={self._tls} anybody may be asking. "
-            "Set tls=verify, with tls_ca if need be.",
+            f"{self._target.asset} asks for the password in a way that gives it away, and with tls={self._tls} "
+            "anybody may be asking. Set tls=verify, with tls_ca if need be; no account should log in by "
+            f"{_BROKEN}.",
             code="login_method_unavailable",
         )
 
