@@ -104,8 +104,8 @@ def test_grants() -> None:
     "text",
     [
         "SELECT", "SELECT ON *.*", "SELECT ON app", "SUPER ON app.*", "GRANT OPTION ON app.*",
-        "SELECT ON mysql.*", "SELECT ON MySQL.user", "SELECT ON app.* TO 'x'@'%'", "SELECT ON `app`.*", "SELECT ON a`b.*",
-        " ON app.*",
+        "SELECT ON mysql.*", "SELECT ON MySQL.user", "SELECT ON app.* TO 'x'@'%'", "SELECT ON `app`.*",
+        "SELECT ON a`b.*", " ON app.*",
         "SELECT; DROP USER x ON app.*", "SELECT ON app.*; DROP", "SELECT, ON app.*", "PROXY ON app.*",
     ],
 )  # fmt: skip
