@@ -1,5 +1,6 @@
 """The kind `mysql`: MySQL 8 and MariaDB, whose accounts are a username and a host pattern."""
 
+import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
@@ -19,7 +20,8 @@ from provost.core.job import Login, Target
 from provost.core.model import Become, Capability, SecretType
 from provost.core.passwords import PasswordLimits
 
-_MYSQL: Final = 8
+_MYSQL: Final = (8, 0)
+_MARIADB: Final = (10, 4)
 
 
 class MysqlConnector:
@@ -116,12 +118,14 @@ async def _begin(
 
 
 async def _choose_dialect(wire: Wire, target: Target, version: str) -> Dialect:
-    if "mariadb" in version.lower():
-        return MariaDb()
-    if int(version.split(".", maxsplit=1)[0]) < _MYSQL:
+    is_mariadb = "mariadb" in version.lower()
+    major, minor = map(int, re.findall(r"\d+", version)[:2])
+    if (major, minor) < (_MARIADB if is_mariadb else _MYSQL):
         raise TargetError(
-            f"{target.asset} is MySQL {version}; Provost needs MySQL {_MYSQL} or newer, or MariaDB."
+            f"{target.asset} is of version {version}; Provost works with MySQL 8.0 or MariaDB 10.4."
         )
+    if is_mariadb:
+        return MariaDb()
     try:
         [(partial_revokes,)] = await wire.ask("SELECT @@partial_revokes")
     except Answer:  # older than 8.0.16

@@ -9,7 +9,7 @@ from provost.connectors.mysql.parameters import Definers, MysqlRemoval
 from provost.connectors.mysql.server import PROTECTED, Server, write_account
 from provost.connectors.mysql.wire import Answer
 from provost.core.connector import Removal
-from provost.core.errors import ChangeRefused, ChangeUnknown
+from provost.core.errors import ChangeRefused, ChangeUnknown, LookupFailed
 
 _LOOKS: Final = 25
 _PAUSE: Final = 0.2
@@ -95,6 +95,18 @@ async def _end_connections(server: Server, account: Account) -> None:
     Raises:
         ChangeUnknown: some go on, or may be those of another account of this username.
     """
+    try:
+        left = await _kill_all(server, account)
+    except LookupFailed as error:
+        left = error.message
+    if left:
+        raise ChangeUnknown(
+            f"{write_account(account)} is let in no more on {server.asset}; {left}.", code="processes_left"
+        )
+
+
+async def _kill_all(server: Server, account: Account) -> str:
+    """Return what goes on all the same."""
     rivals = await server.list_rivals(account)
     statement = "SELECT ID, HOST FROM information_schema.PROCESSLIST WHERE USER = %s"
     for _ in range(_LOOKS):
@@ -105,26 +117,15 @@ async def _end_connections(server: Server, account: Account) -> None:
         if not ours:
             break
         for number in ours:
-            await _kill(server, account, number)
+            try:
+                await server.wire.ask("KILL CONNECTION %s", number)
+            except Answer as answer:
+                if answer.number != _NO_THREAD:
+                    return f"a connection goes on: {answer}"
         await asyncio.sleep(_PAUSE)
+    if ours:
+        return f"{len(ours)} of its connections go on"
     unsure = sorted({clients[number].host for number, claim in claims.items() if claim is Claim.UNSURE})
-    if ours or unsure:
-        left = (
-            f"{len(ours)} of its connections go on"
-            if ours
-            else f"connections from {', '.join(unsure)} may be its own or those of another {account[0]}"
-        )
-        raise ChangeUnknown(
-            f"{write_account(account)} is let in no more on {server.asset}; {left}.", code="processes_left"
-        )
-
-
-async def _kill(server: Server, account: Account, number: int) -> None:
-    try:
-        await server.wire.ask("KILL CONNECTION %s", number)
-    except Answer as answer:
-        if answer.number != _NO_THREAD:
-            raise ChangeUnknown(
-                f"{write_account(account)} is let in no more; a connection goes on: {answer}.",
-                code="processes_left",
-            ) from answer
+    if unsure:
+        return f"connections from {', '.join(unsure)} may be its own or those of another {account[0]}"
+    return ""

@@ -1,5 +1,6 @@
 """A server as a privileged account sees it: its accounts, and its answers in an operator's words."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -93,10 +94,11 @@ class Server:
         """Return what is behind the answer that something failed."""
         if answer.number != CANNOT:
             return answer
-        behind = [
-            Answer(number, text) for _, number, text in await self.look("SHOW ERRORS") if number != CANNOT
-        ]
-        return behind[0] if behind else answer
+        with contextlib.suppress(LookupFailed):
+            for _, number, text in await self.look("SHOW ERRORS"):
+                if number != CANNOT:
+                    return Answer(number, text)
+        return answer
 
     def explain(self, answer: Answer, code: str) -> TargetError:
         """Return the error for an answer to a statement that changes one account."""

@@ -109,15 +109,21 @@ class MysqlSession:
         except LoginRefused as error:
             if error.code != LoginRefused.code:
                 raise
-            why = await self._find_policy(account)
-            reason = "policy_forbids_login" if why else "login_rejected"
-            verdict = Verdict.UNKNOWN if why else Verdict.REJECTED
-            return Verification(verdict, reason, why or error.message, refused=True)
+            return await self._explain(account, error)
         finally:
             await wire.end()
         if tuple(taken.rsplit("@", 1)) == account:
             return Verification(Verdict.ACCEPTED)
         return Verification(Verdict.UNKNOWN, "policy_forbids_login", self._tell_taken(account, taken))
+
+    async def _explain(self, account: Account, refusal: LoginRefused) -> Verification:
+        try:
+            why = await self._find_policy(account)
+        except TargetError as error:
+            return Verification(Verdict.UNKNOWN, error.code, error.message, refused=True)
+        if why:
+            return Verification(Verdict.UNKNOWN, "policy_forbids_login", why, refused=True)
+        return Verification(Verdict.REJECTED, "login_rejected", refusal.message, refused=True)
 
     async def _find_policy(self, account: Account) -> str:
         """Return why an account would be refused with the right password as well; nothing: it would not."""
@@ -148,5 +154,7 @@ class MysqlSession:
 async def _answer(username: str, act: Callable[[], Awaitable[str]]) -> Applied:
     try:
         return Applied(username, message=await act())
-    except (ChangeRefused, ChangeUnknown, LookupFailed) as error:
+    except LookupFailed as error:  # it comes first: nothing was changed
+        return Applied(username, ChangeRefused(error.message, code=error.code))
+    except (ChangeRefused, ChangeUnknown) as error:
         return Applied(username, error)
