@@ -129,7 +129,7 @@ ADVICE: Final[dict[str, Advice]] = {
     ),
     "not_root": Advice(
         _("The login worked, but the privileged account is not root."),
-        _("On the account's page choose how it becomes root: sudo or su. Then press Retry."),
+        _("On the account's page choose how it gets its rights: sudo or su. Then press Retry."),
     ),
     "become_refused": Advice(
         _("sudo or su did not make the privileged account root."),
