@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
@@ -20,6 +20,8 @@ from tests.crash.conftest import HERE, PROVOST
 from provost.lab import Host, Lab
 
 NODE = "/own"
+NO_CONNECTION = 255
+"""How ssh(1) ends when it is not let in, or does not get there."""
 LIBCRYPT = ctypes.CDLL("libcrypt.so.1")
 LIBCRYPT.crypt.restype = ctypes.c_char_p
 CRYPTING = Lock()
@@ -79,6 +81,8 @@ class Realm:
     settings: dict[str, str]
     span: float = 0.0
     """Seconds that a rotation of them all takes here, start-up and all."""
+    said: dict[str, list[str]] = field(default_factory=dict)
+    """What the stock client said on each host, for who has to find out."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -148,6 +152,9 @@ class Realm:
         finally:
             for descriptor in passed:
                 os.close(descriptor)
+        refused = "Permission denied" in done.stderr
+        assert done.returncode != NO_CONNECTION or refused, f"{username}@{host.name}: {done.stderr}"
+        self.said.setdefault(host.name, []).append(f"{done.returncode} {done.stderr.strip()}")
         return done.stdout.strip()
 
     def becomes_root(self, host: Host, shape: Shape, account: Account, stored: Stored) -> bool:
@@ -232,7 +239,9 @@ def check_none_lost(realm: Realm, *, at_end: bool = False) -> None:
                     assert len(texts) == 1, where
                     assert secret_type == "password" or len(files.keys[account.username]) == 1, where
             if account.privileged:
-                assert realm.becomes_root(host, shape, account, stored), f"{account.username} on {host.name}"
+                assert realm.becomes_root(host, shape, account, stored), (
+                    f"{account.username} on {host.name}: {realm.said[host.name][-4:]}"
+                )
         assert not at_end or not files.left
 
     with ThreadPoolExecutor(6) as pool:

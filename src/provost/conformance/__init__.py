@@ -2,7 +2,8 @@
 
     class TestClickhouse(Conformance):
         @pytest.fixture(scope="class")
-        def bench(self):
+        @classmethod
+        def bench(cls):
             with start_clickhouse() as server:
                 yield ClickhouseBench(server)
 

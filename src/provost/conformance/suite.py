@@ -343,7 +343,7 @@ class Conformance:
             assert not await trial.log_in(login.username, old)
         finally:
             if not await trial.log_in(login.username, old):
-                changed = with_secret(login, new)
+                changed = login.renew(login.username, new)
                 target = replace(bench.target, logins=(changed,))
                 outcome = await trial.rotate(login.username, new, old, login=changed, target=target)
                 assert outcome.status is Status.SUCCEEDED, outcome
