@@ -24,6 +24,8 @@ PEOPLE: Final = f"ou=people,{SUFFIX}"
 GROUPS: Final = f"ou=groups,{SUFFIX}"
 PROVOST: Final = f"cn=provost,ou=services,{SUFFIX}"
 POLICY: Final = f"cn=default,ou=policies,{SUFFIX}"
+STRICT: Final = f"cn=strict,ou=policies,{SUFFIX}"
+"""A policy of accounts that name it, for tests to make strict."""
 ROOT: Final = "gidNumber=0+uidNumber=0,cn=peercred,cn=external,cn=auth"
 
 ALL_BUT_PACKETS: Final = 0x7FFF & ~(2 | 16)
@@ -33,6 +35,7 @@ _WRONG: Final = 49
 
 # As docs/ldap.md has them.
 ACCESS: Final = f"""\
+olcLimits: {{0}}dn.exact="{PROVOST}" size=unlimited
 olcAccess: {{0}}to dn.subtree="{PEOPLE}" attrs=userPassword
   by dn.exact="{PROVOST}" =w by anonymous auth by * none
 olcAccess: {{1}}to dn.exact="{PROVOST}" attrs=userPassword
@@ -49,11 +52,9 @@ _CONFIG = """\
 dn: cn=config
 objectClass: olcGlobal
 cn: config
-olcPidFile: {folder}/pid
-olcArgsFile: {folder}/args
-olcTLSCertificateFile: {certificate}
-olcTLSCertificateKeyFile: {key}
-
+olcPidFile: {{folder}}/pid
+olcArgsFile: {{folder}}/args
+{tls}
 dn: cn=module,cn=config
 objectClass: olcModuleList
 cn: module
@@ -75,6 +76,30 @@ include: file:///etc/ldap/schema/inetorgperson.ldif
 
 include: file:///etc/ldap/schema/namedobject.ldif
 
+{keys}
+dn: olcDatabase=config,cn=config
+objectClass: olcDatabaseConfig
+olcDatabase: config
+olcRootDN: {{root}}
+
+dn: olcDatabase=mdb,cn=config
+objectClass: olcDatabaseConfig
+objectClass: olcMdbConfig
+olcDatabase: mdb
+olcSuffix: {{suffix}}
+olcDbDirectory: {{folder}}/data
+olcDbNoSync: TRUE
+olcDbIndex: uid eq
+olcRootDN: {{root}}
+{{access}}
+{overlay}"""
+
+_TLS = """\
+olcTLSCertificateFile: {certificate}
+olcTLSCertificateKeyFile: {key}
+"""
+
+_KEYS = """\
 dn: cn=openssh-lpk,cn=schema,cn=config
 objectClass: olcSchemaConfig
 cn: openssh-lpk
@@ -82,24 +107,9 @@ olcAttributeTypes: ( 1.3.6.1.4.1.24552.500.1.1.1.13 NAME 'sshPublicKey' DESC 'Op
   EQUALITY octetStringMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.40 )
 olcObjectClasses: ( 1.3.6.1.4.1.24552.500.1.1.2.0 NAME 'ldapPublicKey' SUP top AUXILIARY
   MUST ( sshPublicKey $ uid ) )
-
-dn: olcDatabase=config,cn=config
-objectClass: olcDatabaseConfig
-olcDatabase: config
-olcRootDN: {root}
-
-dn: olcDatabase=mdb,cn=config
-objectClass: olcDatabaseConfig
-objectClass: olcMdbConfig
-olcDatabase: mdb
-olcSuffix: {suffix}
-olcDbDirectory: {folder}/data
-olcDbNoSync: TRUE
-olcRootDN: {root}
-{access}
 """
 
-_OVERLAY = """\
+_OVERLAY = """
 dn: olcOverlay=ppolicy,olcDatabase={{1}}mdb,cn=config
 objectClass: olcOverlayConfig
 objectClass: olcPPolicyConfig
@@ -131,6 +141,11 @@ objectClass: namedObject
 objectClass: pwdPolicy
 pwdAttribute: userPassword
 
+dn: {STRICT}
+objectClass: namedObject
+objectClass: pwdPolicy
+pwdAttribute: userPassword
+
 dn: {PROVOST}
 objectClass: organizationalRole
 objectClass: simpleSecurityObject
@@ -156,8 +171,11 @@ def escape(text: str) -> str:
 class OpenLdap:
     """A slapd on loopback, with TLS by `authority` and an administrator by a socket; it ends with the block."""
 
-    def __init__(self, *, policy: bool = True) -> None:
-        self._with_policy = policy
+    def __init__(self, *, policy: bool = True, keys: bool = True, tls: bool = True) -> None:
+        self._parts = _CONFIG.format(
+            tls=_TLS if tls else "", keys=_KEYS if keys else "", overlay=_OVERLAY if policy else ""
+        )
+        self._with_tls = tls
 
     @staticmethod
     def is_installed() -> bool:
@@ -179,8 +197,7 @@ class OpenLdap:
             "policy": POLICY,
             "access": ACCESS,
         }
-        config = _CONFIG + ("\n" + _OVERLAY if self._with_policy else "")
-        self._load(0, config.format_map(words))
+        self._load(0, self._parts.format_map(words))
         self._load(1, _BASE)
         self.log = self.folder / "log"
         self.port, self.plain_port = _find_port(), _find_port()
@@ -190,7 +207,9 @@ class OpenLdap:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        addresses = f"ldaps://127.0.0.1:{self.port} ldap://127.0.0.1:{self.plain_port} {self._ldapi}"
+        addresses = f"ldap://127.0.0.1:{self.plain_port} {self._ldapi}"
+        if self._with_tls:
+            addresses += f" ldaps://127.0.0.1:{self.port}"
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 ["/usr/sbin/slapd", "-F", self.folder / "config", "-h", addresses, "-d", str(ALL_BUT_PACKETS)],

@@ -345,6 +345,8 @@ class Directory:
 
     def modify(self, dn: str, changes: Changes, *controls: Control) -> Answer:
         """Change an entry, as a whole or not at all."""
+        if not changes:
+            return Answer(Code.SUCCESS, "success", "")
         asked = {name: [(what, list(many)) for what, many in some] for name, some in changes.items()}
         return self._ask(self._connection.modify, dn, asked, controls=list(controls) or None)
 
@@ -444,11 +446,13 @@ class Line:
         self._thread.shutdown(wait=False)
 
 
-def explain_refusal(answer: Answer, target: Target, login: Login) -> TargetError | None:
-    """Return the error for a privileged account's login that was not accepted."""
+def explain_refusal(answer: Answer, target: Target, login: Login, bar: str) -> TargetError | None:
+    """Return the error for a privileged account's login that was not accepted. `bar`: what the policy says."""
     name, asset = login.username, target.asset
     if answer.code == Code.SUCCESS:
         return None
+    if bar:
+        return LoginRefused(f"{asset} does not let {name} in: {bar}.", code="policy_forbids_login")
     if answer.code == Code.INVALID_CREDENTIALS:
         return LoginRefused(f"{asset} refused the login of {name}: {answer.text}.")
     if answer.code in _WANTS_TLS:

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from provost.connectors._ldap import DELETE, Code, Directory, Line, closed_on_failure, explain_refusal
 from provost.connectors._ssh import Routes
 from provost.connectors.ldap.parameters import LdapOptions, LdapParameters, LdapRemoval
-from provost.connectors.ldap.session import LdapSession, name_login
+from provost.connectors.ldap.session import POLICY, LdapSession, find_policy_bar, name_login
 from provost.core.connector import Connector, Timeouts, Witness
 from provost.core.errors import LoginRefused, Refused
 from provost.core.job import Login, Target
@@ -65,10 +65,9 @@ class LdapConnector:
                 code="login_method_unavailable",
             )
         with closed_on_failure(Line(target, options)) as line:
-            answer = await line.log_in(
-                name_login(login.username, options), login.password, self._routes, timeouts, witness=witness
-            )
-            if refusal := explain_refusal(answer, target, login):
+            name = name_login(login.username, options)
+            answer = await line.log_in(name, login.password, self._routes, timeouts, POLICY, witness=witness)
+            if refusal := explain_refusal(answer, target, login, find_policy_bar(answer)):
                 raise refusal
             await line.run(_check_rights, line.directory, target, login, options)
             return LdapSession(

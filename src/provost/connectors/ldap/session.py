@@ -1,6 +1,7 @@
 """A privileged session on an OpenLDAP server. All of it runs in the thread of the session's connection."""
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -51,11 +52,20 @@ _READ: Final = (
 )  # fmt: skip
 
 # draft-behera-ldap-password-policy-10, 6.2
+_NO_ERROR: Final = -1
 _MUST_CHANGE: Final = 2
 _POLICY_ERRORS: Final = {
     0: "its password has expired",
     1: "it is locked",
     _MUST_CHANGE: "its password must be changed first",
+}
+_PASSWORD_ERRORS: Final = {
+    3: "only its owner may change it",
+    4: "the old password must be given",
+    5: "it is too simple",
+    6: "it is too short",
+    7: "the old one is too young",
+    8: "it was in use before",
 }
 
 
@@ -83,22 +93,32 @@ class LdapSession(DirectorySession):
         super().__init__(options=options, **common)
         self._options = options
         self._actor_dn = name_login(self.actor, options)
+        self._uids: set[int] | None = None
+        """The numbers in use, as far as they were told in this session."""
 
     # Looking
 
     def _observe(self, usernames: Sequence[str]) -> dict[str, Presence | TargetError]:
+        rdn = self._options.rdn
         plain = [name for name in usernames if self._name_exactly(name) is None]
-        found = self._search(match(self._options.rdn, *plain)) if plain else []
-        known = {name for entry in found for name in entry.list_texts(self._options.rdn)}
+        found: defaultdict[str, list[Entry]] = defaultdict(list)
+        for entry in self._search(match(rdn, *plain)) if plain else ():
+            for name in entry.list_texts(rdn):
+                found[name].append(entry)
+        unseen = [name for name in plain if name not in found]
+        # Asked for without the others, they are not there under a spelling either that counts as the same.
+        absent = set(unseen) if unseen and not self._search(match(rdn, *unseen)) else set()
         seen: dict[str, Presence | TargetError] = {}
         for name in usernames:
-            if name in plain and name not in known and known <= set(plain):
+            if name in absent:
                 seen[name] = Presence.ABSENT
-                continue
-            try:
-                seen[name] = self._tell_presence(self._find(name))
-            except LookupFailed as error:
-                seen[name] = error
+            elif name in plain and len(found.get(name, ())) == 1:
+                seen[name] = self._tell_presence(found[name][0])
+            else:
+                try:
+                    seen[name] = self._tell_presence(self._find(name))
+                except LookupFailed as error:
+                    seen[name] = error
         return seen
 
     @staticmethod
@@ -168,7 +188,9 @@ class LdapSession(DirectorySession):
     def _set_password(self, dn: str, username: str, password: Password) -> str:
         answer = self._directory.set_password(dn, password, POLICY)
         if answer.code != Code.SUCCESS:
-            raise self._refuse_change(f"did not take the password of {username}", answer, "password_refused")
+            why = _PASSWORD_ERRORS.get(_read_policy_error(answer), "")
+            what = f"did not take the password of {username}{why and f', since by its policy {why}'}"
+            raise self._refuse_change(what, answer, "password_refused")
         return ""
 
     def _set_key(self, entry: Entry, change: Change, key: SshKey, parameters: LdapParameters) -> str:
@@ -206,35 +228,43 @@ class LdapSession(DirectorySession):
     # Creating
 
     def _create(self, change: Change, parameters: LdapParameters) -> str:
-        username, secrets = change.username, (change.secret, *change.others)
+        """Add an entry with a mark, give it what it is to have, and take the mark away with the last of it."""
+        username = change.username
         self._check_creation(username, parameters)
         groups = self._find_groups(parameters.groups)
         entry = self._find(username)
         if entry is None:
-            self._add(change, parameters)
-            entry = self._find(username)
-            if entry is None:
-                raise ChangeUnknown(f"{self._target.asset} does not show {username}, which was just added.")
+            entry = self._add(username, parameters)
         elif MARK not in entry.get_all("description"):
             raise self._tell_appeared(username)
         try:
             self._settle_uid(entry, parameters)
             for group in groups:
                 self._join(group, username, entry.dn)
-            for secret in secrets:
+            for secret in (change.secret, *change.others):
                 if isinstance(secret, Password):
                     self._set_password(entry.dn, username, secret)
-                elif not holds(entry.get_all("sshPublicKey"), secret):
-                    self._set_key(entry, change, secret, parameters)
+            self._finish(entry, change, parameters)
         except (ChangeRefused, LookupFailed) as error:
             self._undo(username, entry, groups)
             raise ChangeRefused(error.message, code=error.code) from error
-        answer = self._directory.modify(entry.dn, {"description": [(DELETE, [MARK])]})
-        if answer.code not in {Code.SUCCESS, Code.NO_SUCH_ATTRIBUTE}:
-            raise ChangeUnknown(
-                f"{username} is on {self._target.asset}, still marked as unfinished: {answer.text}."
-            )
         return ""
+
+    def _finish(self, entry: Entry, change: Change, parameters: LdapParameters) -> None:
+        """Set the keys and take the mark away, at once."""
+        lines = entry.get_all("sshPublicKey")
+        for secret in (change.secret, *change.others):
+            if isinstance(secret, SshKey):
+                lines = put_key(
+                    lines, secret, strategy=KeyStrategy.APPEND, options=parameters.key_options, after=None
+                )
+        changes = {"description": [(DELETE, [MARK])], **_plan_keys(entry, lines)}
+        answer = self._directory.modify(entry.dn, changes)
+        if answer.code == Code.NO_SUCH_ATTRIBUTE:
+            raise ChangeUnknown(f"Somebody else works on {entry.dn} on {self._target.asset}.")
+        if answer.code != Code.SUCCESS:
+            code = "key_refused" if lines else "create_refused"
+            raise self._refuse_change(f"did not complete {change.username}", answer, code)
 
     def _check_creation(self, username: str, parameters: LdapParameters) -> None:
         asset = self._target.asset
@@ -271,56 +301,50 @@ class LdapSession(DirectorySession):
             )
         return [found[name] for name in names]
 
-    def _add(self, change: Change, parameters: LdapParameters) -> None:
-        username, rdn = change.username, self._options.rdn
+    def _add(self, username: str, parameters: LdapParameters) -> Entry:
+        rdn = self._options.rdn
         values = _list_person(username, rdn, parameters)
-        classes = ["inetOrgPerson"]
+        values["objectClass"] = ["inetOrgPerson"]
         if self._options.posix:
-            classes.append("posixAccount")
-            home = parameters.home or self._options.home.replace("{username}", username)
+            values["objectClass"].append("posixAccount")
             values |= {
                 "uidNumber": [str(parameters.uid or self._find_free_uid())],
                 "gidNumber": [str(parameters.gid or self._options.gid)],
-                "homeDirectory": [home],
+                "homeDirectory": [parameters.home or self._options.home.replace("{username}", username)],
                 "loginShell": [parameters.shell or self._options.shell],
             }
-        keys = [secret for secret in (change.secret, *change.others) if isinstance(secret, SshKey)]
-        lines: list[bytes] = []
-        for key in keys:
-            classes = [*dict.fromkeys([*classes, "ldapPublicKey"])]
-            lines = put_key(lines, key, strategy=KeyStrategy.APPEND, options=parameters.key_options, after=None)
         encoded = {name: [text.encode() for text in many] for name, many in values.items()}
-        encoded["objectClass"] = [name.encode() for name in classes]
         encoded["description"] = [MARK, *encoded.get("description", [])]
-        if lines:
-            encoded["sshPublicKey"] = lines
-        answer = self._directory.add(join_dn(rdn, username, self._options.base_dn), encoded)
+        dn = join_dn(rdn, username, self._options.base_dn)
+        answer = self._directory.add(dn, encoded)
         if answer.code == Code.ENTRY_ALREADY_EXISTS:
             raise self._tell_appeared(username)
         if answer.code != Code.SUCCESS:
             raise self._refuse_change(f"did not create {username}", answer, "create_refused")
+        return Entry(dn, {name.lower(): many for name, many in encoded.items()})
 
     def _tell_appeared(self, username: str) -> ChangeRefused:
         return ChangeRefused(
             f"{username} appeared on {self._target.asset} since it was looked for; push again.", code="appeared"
         )
 
-    def _find_free_uid(self, above: int = 0) -> int:
+    def _find_free_uid(self) -> int:
         """Return the number after the highest in use; when the range is used up, the lowest that is free."""
         first, last = map(int, self._options.uid_range.split("-"))
-        found = self._directory.search(self._options.base_dn, "(uidNumber=*)", ["uidNumber"])
-        used = {number for entry in found if (number := entry.get_number("uidNumber")) is not None}
-        used = {number for number in used if first <= number <= last} | {above}
-        after = max(used | {first - 1}) + 1
-        if after <= last:
-            return after
-        free = next((number for number in range(first, last + 1) if number not in used), None)
-        if free is None:
+        if self._uids is None:
+            found = self._directory.search(self._options.base_dn, "(uidNumber=*)", ["uidNumber"])
+            self._uids = {number for entry in found if (number := entry.get_number("uidNumber")) is not None}
+        used = {number for number in self._uids if first <= number <= last}
+        number = max(used, default=first - 1) + 1
+        if number > last:
+            number = next((one for one in range(first, last + 1) if one not in used), 0)
+        if not number:
             raise ChangeRefused(
                 f"No uid in {self._options.uid_range} is free on {self._target.asset}: widen the range.",
                 code="create_refused",
             )
-        return free
+        self._uids.add(number)
+        return number
 
     def _settle_uid(self, entry: Entry, parameters: LdapParameters) -> None:
         """Give another uid to a new entry whose number somebody else has taken at the same time.
@@ -342,7 +366,7 @@ class LdapSession(DirectorySession):
                     f"The uid {number} is that of {others[0].dn} on {self._target.asset}.",
                     code="create_refused",
                 )
-            number = self._find_free_uid(above=number)
+            number = self._find_free_uid()
             answer = self._directory.modify(entry.dn, {"uidNumber": [(REPLACE, [str(number).encode()])]})
             if answer.code != Code.SUCCESS:
                 raise self._refuse_change("did not take another uid", answer, "create_refused")
@@ -510,7 +534,7 @@ class LdapSession(DirectorySession):
             return Verification(Verdict.ACCEPTED, message=told)
         if answer.code != Code.INVALID_CREDENTIALS:
             return doubt(answer, self._target, username)
-        bar = _POLICY_ERRORS.get(-1 if error is None else error) or self._find_bar(username)
+        bar = find_policy_bar(answer) or self._find_bar(username)
         if bar:
             return Verification(
                 Verdict.UNKNOWN,
@@ -576,12 +600,16 @@ def _plan_keys(entry: Entry, new: Sequence[bytes]) -> dict[str, list[tuple[str, 
     return changes
 
 
-def _read_policy_error(answer: Answer) -> int | None:
+def find_policy_bar(answer: Answer) -> str:
+    """Return why the password policy lets an account in no more, as far as the answer to a login tells."""
+    return _POLICY_ERRORS.get(_read_policy_error(answer), "")
+
+
+def _read_policy_error(answer: Answer) -> int:
     control: Mapping[str, Any] = answer.controls.get(POLICY[0]) or {}
     value = control.get("value")
     if isinstance(value, Mapping):
-        value = value.get("error")
-        return value if isinstance(value, int) else None
+        return int(value.get("error", _NO_ERROR))
     # SEQUENCE { warning [0] OPTIONAL, error [1] ENUMERATED OPTIONAL }
     found = re.search(rb"\x81\x01(.)\Z", value, re.DOTALL) if isinstance(value, bytes) else None
-    return found[1][0] if found else None
+    return found[1][0] if found else _NO_ERROR
