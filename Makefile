@@ -7,7 +7,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 
 LAB_PACKAGES := openssh-server openssh-client sshpass sudo util-linux
 TEST_PACKAGES := $(LAB_PACKAGES) chromium gettext postgresql shellcheck fish tcsh zsh mksh \
-	slapd ldap-utils
+	slapd ldap-utils samba-ad-dc samba-ad-provision krb5-user
 
 # Tests wait for hosts and processes more than they work.
 SIDE_BY_SIDE := --numprocesses 3 --dist loadfile

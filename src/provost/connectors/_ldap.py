@@ -8,8 +8,10 @@ import contextlib
 import re
 import socket
 import ssl
+import unicodedata
 import warnings
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -27,6 +29,7 @@ from provost.core.errors import (
     ChangeUnknown,
     LoginRefused,
     LookupFailed,
+    Refused,
     TargetError,
     Unreachable,
 )
@@ -143,6 +146,14 @@ def fold_dn(dn: str) -> tuple[tuple[str, str], ...]:
     return tuple((kind.lower(), _unescape(value).casefold()) for kind, value, _ in parts)
 
 
+def get_own_name(dn: str) -> str:
+    """Return what an entry is called by itself, without where it is."""
+    try:
+        return _unescape(parse_dn(dn, strip=True)[0][1])
+    except (LDAPException, IndexError):
+        return dn
+
+
 def _unescape(value: str) -> str:
     raw = re.sub(
         rb"\\(?:([0-9A-Fa-f]{2})|(.))",
@@ -161,6 +172,26 @@ def escape(value: str) -> str:
 def join_dn(attribute: str, value: str, base: str) -> str:
     """Return the name of an entry right below `base`."""
     return f"{attribute}={escape(value)},{base}"
+
+
+def is_dn(username: str, base: str) -> bool:
+    """Tell whether a username is the name of an entry in the same tree as `base`."""
+    folded = fold_dn(username)
+    return len(folded) > 1 and folded[-1] == fold_dn(base)[-1]
+
+
+def check_name(username: str, longest: int) -> None:
+    """Raise `Refused` for what a directory would not keep apart from another name, or not keep at all."""
+    if not 0 < len(username) <= longest:
+        raise Refused(f"A username in a directory has 1 to {longest} characters.", code="username_refused")
+    if any(unicodedata.category(c) in {"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp"} for c in username):
+        raise Refused("A username in a directory may hold no control character.", code="username_refused")
+    if " ".join(unicodedata.normalize("NFKC", username).split()) != username:
+        raise Refused(
+            f"A directory does not tell {username!r} from other spellings: no spaces around it, no two in a "
+            "row, and each character in its plainest form (NFKC).",
+            code="username_refused",
+        )
 
 
 def match(attribute: str, *values: str) -> str:
@@ -558,8 +589,66 @@ class DirectorySession(ABC):
             line.close()
         return await self._line.run(self._judge, username, answer)
 
+    def _observe(self, usernames: Sequence[str]) -> dict[str, Presence | TargetError]:
+        plain = [name for name in usernames if self._find_otherwise(name) is None]
+        found: defaultdict[str, list[Entry]] = defaultdict(list)
+        for entry in self._search(match(self.name_attribute, *plain)) if plain else ():
+            for name in entry.list_texts(self.name_attribute):
+                found[name].append(entry)
+        unseen = [name for name in plain if name not in found]
+        # Asked for without the others, they are not there under a spelling either that counts as the same.
+        absent = unseen and not self._search(match(self.name_attribute, *unseen))
+        seen: dict[str, Presence | TargetError] = {}
+        for name in usernames:
+            if absent and name in unseen:
+                seen[name] = Presence.ABSENT
+            elif name in plain and len(found.get(name, ())) == 1:
+                seen[name] = self._tell_presence(found[name][0])
+            else:
+                try:
+                    seen[name] = self._tell_presence(self._find(name))
+                except LookupFailed as error:
+                    seen[name] = error
+        return seen
+
+    def _tell_presence(self, entry: Entry | None) -> Presence:
+        attribute, value = self.mark
+        if entry is None:
+            return Presence.ABSENT
+        return Presence.INCOMPLETE if value in entry.get_all(attribute) else Presence.PRESENT
+
+    def _find(self, username: str) -> Entry | None:
+        asset, attribute = self._target.asset, self.name_attribute
+        exact = self._find_otherwise(username)
+        entries: list[Entry] = []
+        if exact is None:
+            entries = self._search(match(attribute, username))
+            exact = [entry for entry in entries if username in entry.list_texts(attribute)]
+        if len(exact) > 1:
+            raise LookupFailed(
+                f"{asset} has several accounts {username}: {'; '.join(entry.dn for entry in exact)}.",
+                code="name_ambiguous",
+            )
+        if exact or not entries:
+            return next(iter(exact), None)
+        raise LookupFailed(
+            f"{asset} knows {username} as {entries[0].get(attribute)}: to a directory that is one name. "
+            "Use that spelling.",
+            code="name_differs",
+        )
+
+    def _get(self, username: str) -> Entry:
+        entry = self._find(username)
+        if entry is None:
+            raise ChangeRefused(f"{username} is not on {self._target.asset} any more.", code="account_absent")
+        return entry
+
     login_controls: Sequence[Control] = ()
     """What a verifying login asks to be told besides."""
+    name_attribute: str
+    """What holds the usernames."""
+    mark: tuple[str, bytes]
+    """What an entry holds whose creation is not over."""
 
     async def close(self) -> None:
         """End the connection."""
@@ -569,7 +658,12 @@ class DirectorySession(ABC):
         return ChangeRefused(f"{self._target.asset} {what}: {answer.text}.", code=code)
 
     @abstractmethod
-    def _observe(self, usernames: Sequence[str]) -> dict[str, Presence | TargetError]: ...
+    def _search(self, test: str) -> list[Entry]:
+        """Return the accounts that a filter fits, with what sessions read of them."""
+
+    @abstractmethod
+    def _find_otherwise(self, username: str) -> list[Entry] | None:
+        """Return what a username that is more than one means; None: it is a plain one."""
 
     @abstractmethod
     def _discover(self) -> Sequence[Facts]: ...

@@ -1,15 +1,21 @@
 """OpenLDAP: accounts as entries, with passwords by the Password Modify operation and SSH public keys."""
 
-import unicodedata
-
 from pydantic import BaseModel
 
-from provost.connectors._ldap import DELETE, Code, Directory, Line, closed_on_failure, explain_refusal
+from provost.connectors._ldap import (
+    DELETE,
+    Code,
+    Directory,
+    Line,
+    check_name,
+    closed_on_failure,
+    explain_refusal,
+)
 from provost.connectors._ssh import Routes
 from provost.connectors.ldap.parameters import LdapOptions, LdapParameters, LdapRemoval
 from provost.connectors.ldap.session import POLICY, LdapSession, find_policy_bar, name_login
 from provost.core.connector import Connector, Timeouts, Witness
-from provost.core.errors import LoginRefused, Refused
+from provost.core.errors import LoginRefused
 from provost.core.job import Login, Target
 from provost.core.model import Become, Capability, SecretType
 from provost.core.passwords import PasswordLimits
@@ -36,19 +42,7 @@ class LdapConnector:
 
     def check_username(self, username: str) -> None:
         """Refuse what a directory would not keep apart from another name, or not keep at all."""
-        if not 0 < len(username) <= LONGEST_NAME:
-            raise Refused(
-                f"A username in a directory has 1 to {LONGEST_NAME} characters.", code="username_refused"
-            )
-        if any(unicodedata.category(c) in {"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp"} for c in username):
-            raise Refused("A username in a directory may hold no control character.", code="username_refused")
-        plain = " ".join(unicodedata.normalize("NFKC", username).split())
-        if plain != username:
-            raise Refused(
-                f"A directory does not tell {username!r} from other spellings: no spaces around it, no two in "
-                "a row, and each character in its plainest form (NFKC).",
-                code="username_refused",
-            )
+        check_name(username, LONGEST_NAME)
 
     async def open(self, target: Target, login: Login, timeouts: Timeouts, witness: Witness) -> LdapSession:
         """Bind as the privileged account, and see whether it may write.

@@ -1,7 +1,6 @@
 """A privileged session on an OpenLDAP server. All of it runs in the thread of the session's connection."""
 
 import re
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ from provost.connectors._ldap import (
     doubt,
     escape,
     fold_dn,
+    is_dn,
     join_dn,
     match,
 )
@@ -28,7 +28,7 @@ from provost.connectors.ldap.parameters import LdapOptions, LdapParameters
 from provost.core.connector import Change, Removal, Verification, Withdrawal
 from provost.core.errors import ChangeRefused, ChangeUnknown, LookupFailed, TargetError, Unreachable
 from provost.core.facts import Facts
-from provost.core.model import Decision, Presence, Verdict
+from provost.core.model import Decision, Verdict
 from provost.core.secrets import Password, Secret, SshKey
 
 MARK: Final = b"provost: is being created"
@@ -71,85 +71,39 @@ _PASSWORD_ERRORS: Final = {
 
 def name_login(username: str, options: LdapOptions) -> str:
     """Return the name that a privileged account binds with."""
-    if is_dn(username, options):
+    if is_dn(username, options.base_dn):
         return username
     if options.bind_dn is None:
         return join_dn(options.rdn, username, options.base_dn)
     return options.bind_dn.replace("{username}", escape(username))
 
 
-def is_dn(username: str, options: LdapOptions) -> bool:
-    """Tell whether a username is the name of an entry in the same tree."""
-    folded, base = fold_dn(username), fold_dn(options.base_dn)
-    return len(folded) > 1 and folded[-1] == base[-1]
-
-
 class LdapSession(DirectorySession):
     """One connection, bound as the privileged account."""
 
     login_controls = (POLICY,)
+    mark = ("description", MARK)
 
     def __init__(self, *, options: LdapOptions, **common: Any) -> None:
         super().__init__(options=options, **common)
         self._options = options
+        self.name_attribute = options.rdn
         self._actor_dn = name_login(self.actor, options)
         self._uids: set[int] | None = None
         """The numbers in use, as far as they were told in this session."""
 
     # Looking
 
-    def _observe(self, usernames: Sequence[str]) -> dict[str, Presence | TargetError]:
-        rdn = self._options.rdn
-        plain = [name for name in usernames if self._name_exactly(name) is None]
-        found: defaultdict[str, list[Entry]] = defaultdict(list)
-        for entry in self._search(match(rdn, *plain)) if plain else ():
-            for name in entry.list_texts(rdn):
-                found[name].append(entry)
-        unseen = [name for name in plain if name not in found]
-        # Asked for without the others, they are not there under a spelling either that counts as the same.
-        absent = set(unseen) if unseen and not self._search(match(rdn, *unseen)) else set()
-        seen: dict[str, Presence | TargetError] = {}
-        for name in usernames:
-            if name in absent:
-                seen[name] = Presence.ABSENT
-            elif name in plain and len(found.get(name, ())) == 1:
-                seen[name] = self._tell_presence(found[name][0])
-            else:
-                try:
-                    seen[name] = self._tell_presence(self._find(name))
-                except LookupFailed as error:
-                    seen[name] = error
-        return seen
-
-    @staticmethod
-    def _tell_presence(entry: Entry | None) -> Presence:
-        if entry is None:
-            return Presence.ABSENT
-        return Presence.INCOMPLETE if MARK in entry.get_all("description") else Presence.PRESENT
-
     def _name_exactly(self, username: str) -> str | None:
         """Return the name of an entry that need not be below the base: a privileged account's."""
-        if is_dn(username, self._options):
+        if is_dn(username, self._options.base_dn):
             return username
         return self._actor_dn if username == self.actor else None
 
-    def _find(self, username: str) -> Entry | None:
-        if dn := self._name_exactly(username):
-            return self._directory.read(dn, self._attributes)
-        rdn, asset = self._options.rdn, self._target.asset
-        entries = self._search(match(rdn, username))
-        exact = [entry for entry in entries if username in entry.list_texts(rdn)]
-        if len(exact) > 1:
-            raise LookupFailed(
-                f"{asset} has several accounts {username}: {'; '.join(entry.dn for entry in exact)}.",
-                code="name_ambiguous",
-            )
-        if exact or not entries:
-            return next(iter(exact), None)
-        raise LookupFailed(
-            f"{asset} knows {username} as {entries[0].get(rdn)}: to a directory that is the same. Use that "
-            "one.",
-            code="name_differs",
+    def _find_otherwise(self, username: str) -> list[Entry] | None:
+        dn = self._name_exactly(username)
+        return (
+            None if dn is None else self._directory.search(dn, "(objectClass=*)", self._attributes, alone=True)
         )
 
     def _search(self, test: str) -> list[Entry]:
@@ -158,12 +112,6 @@ class LdapSession(DirectorySession):
     @property
     def _attributes(self) -> list[str]:
         return [self._options.rdn, *_READ]
-
-    def _get(self, username: str) -> Entry:
-        entry = self._find(username)
-        if entry is None:
-            raise ChangeRefused(f"{username} is not on {self._target.asset} any more.", code="account_absent")
-        return entry
 
     def _discover(self) -> Sequence[Facts]:
         groups = self._list_groups("(objectClass=*)") if self._options.groups_dn else None
