@@ -20,7 +20,7 @@ def test_an_account_is_added(desk: Desk, site: Site) -> None:
     page.get_by_role("textbox", name="Asset").fill("web2")
     page.get_by_role("textbox", name="Password").fill("secret-of-root-1")
     page.get_by_label("Privileged").check()
-    page.get_by_label("How it becomes root").select_option("sudo")
+    page.get_by_label("How it gets its rights").select_option("sudo")
     page.get_by_role("button", name="Add it to the list").click()
     expect(page.get_by_text("There is no asset 'web2'")).to_be_visible()
     assert page.get_by_role("textbox", name="Password").input_value() == ""
@@ -50,7 +50,7 @@ def test_an_account_is_edited_and_removed(desk: Desk, site: Site) -> None:
     site.api.post("accounts", json=body | {"secret": {"password": "secret-of-root-1"}}).raise_for_status()
     page = desk.go("/accounts/root@web3")
     page.get_by_role("link", name="Edit").click()
-    expect(page.get_by_label("How it becomes root")).to_have_value("sudo")
+    expect(page.get_by_label("How it gets its rights")).to_have_value("sudo")
     page.get_by_label("Priority").fill("5")
     desk.look("account-edit")
     site.api.patch("accounts/root@web3", json={"priority": 7}).raise_for_status()

@@ -129,8 +129,11 @@ class Realm:
         passed: list[int] = []
         if "PRIVATE KEY" in secret:
             file = self.home / f"key-{sha256(secret.encode()).hexdigest()}"
-            file.touch(mode=0o600)
-            file.write_text(secret)
+            if not file.exists():  # several hosts may have the same key, and are looked at side by side
+                own = file.with_suffix(f".{host.name}")
+                own.touch(mode=0o600)
+                own.write_text(secret)
+                own.rename(file)
             words += ["-oBatchMode=yes", "-oIdentitiesOnly=yes", f"-i{file}"]
         else:
             reader, writer = os.pipe()

@@ -100,6 +100,7 @@ class Conformance:
             assert model.model_json_schema()["type"] == "object"
             for name, field in model.model_fields.items():
                 assert field.description, f"{model.__name__}.{name} says nothing about itself"
+            assert "writeOnly" not in str(model.model_json_schema()), "a secret belongs to an account"
         connector.options.model_validate(dict(bench.target.options))
         connector.parameters()
         connector.removal()

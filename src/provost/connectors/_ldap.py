@@ -12,10 +12,10 @@ import unicodedata
 import warnings
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from operator import attrgetter
+from functools import partial
 from typing import Any, Final, Self, TypeVar
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -23,10 +23,18 @@ from pydantic import BeforeValidator, Field, model_validator
 from provost.connectors._network import explain_failure
 from provost.connectors._ssh import Routes
 from provost.connectors._tls import Tls, TlsOptions, refuse_certificate
-from provost.core.connector import Applied, Change, Removal, Timeouts, Verification, Witness
+from provost.core.connector import (
+    Applied,
+    Change,
+    PlainSession,
+    Removal,
+    Timeouts,
+    Verification,
+    Witness,
+    answer_each,
+)
 from provost.core.errors import (
     ChangeRefused,
-    ChangeUnknown,
     LoginRefused,
     LookupFailed,
     Refused,
@@ -511,7 +519,7 @@ def doubt(answer: Answer, target: Target, username: str) -> Verification:
     )
 
 
-class DirectorySession(ABC):
+class DirectorySession(PlainSession, ABC):
     """A privileged session on a directory: what both kinds do alike. Subclasses do the work in its thread."""
 
     def __init__(  # noqa: PLR0913  # what a session is made of
@@ -545,31 +553,26 @@ class DirectorySession(ABC):
 
     def apply(self, changes: Sequence[Change]) -> AsyncIterator[Applied]:
         """Make the changes one after the other, over the one connection."""
-        return self._do(self._apply, changes, attrgetter("username"))
+        return answer_each(changes, partial(self._do, self._apply))
 
     def disable(self, usernames: Sequence[str]) -> AsyncIterator[Applied]:
         """Let accounts in no more."""
-        return self._do(self._disable, usernames, str)
+        return answer_each(usernames, partial(self._do, self._disable))
 
     def enable(self, usernames: Sequence[str]) -> AsyncIterator[Applied]:
         """Let accounts in again."""
-        return self._do(self._enable, usernames, str)
+        return answer_each(usernames, partial(self._do, self._enable))
 
     def remove(self, removals: Sequence[Removal]) -> AsyncIterator[Applied]:
         """Remove accounts, and their memberships."""
-        return self._do(self._remove, removals, attrgetter("username"))
+        return answer_each(removals, partial(self._do, self._remove))
 
-    async def _do(
-        self, act: Callable[[T], str], orders: Iterable[T], name: Callable[[T], str]
-    ) -> AsyncIterator[Applied]:
-        """Do something for each order. What is looked up is so before anything is changed."""
-        for order in orders:
-            try:
-                yield Applied(name(order), message=await self._line.run(act, order))
-            except LookupFailed as error:
-                yield Applied(name(order), ChangeRefused(error.message, code=error.code))
-            except (ChangeRefused, ChangeUnknown) as error:
-                yield Applied(name(order), error)
+    async def _do(self, act: Callable[[T], str], order: T) -> str:
+        """Do one thing. What is looked up for it is so before anything is changed."""
+        try:
+            return await self._line.run(act, order)
+        except LookupFailed as error:
+            raise ChangeRefused(error.message, code=error.code) from error
 
     async def verify(self, username: str, secret: Secret) -> Verification:
         """Bind afresh as the account."""

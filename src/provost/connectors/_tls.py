@@ -40,7 +40,9 @@ class TlsOptions(BaseModel):
         "encrypted, and anybody may be in between; off: in clear",
     )
     tls_ca: Annotated[str, AfterValidator(_check_pem)] | None = Field(
-        None, description="certificates of issuers in PEM form, believed instead of those of Provost's machine"
+        None,
+        description="certificates of issuers in PEM form, believed instead of those of Provost's machine",
+        json_schema_extra={"contentMediaType": "application/x-pem-file"},
     )
     tls_name: str | None = Field(
         None, description="the name that the certificate must hold (default: the address)"

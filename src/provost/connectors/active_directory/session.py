@@ -1,7 +1,7 @@
 """A privileged session on a domain controller. All of it runs in the thread of the session's connection."""
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from provost.connectors._ldap import (
 )
 from provost.connectors.active_directory.discovery import PERSON, list_facts, write_time
 from provost.connectors.active_directory.parameters import ActiveDirectoryOptions, ActiveDirectoryParameters
-from provost.core.connector import Applied, Change, Removal, Verification, Withdrawal
+from provost.core.connector import Change, Removal, Verification
 from provost.core.errors import ChangeRefused, ChangeUnknown, LookupFailed, Unreachable
 from provost.core.facts import Facts
 from provost.core.model import Decision, Verdict
@@ -305,11 +305,6 @@ class ActiveDirectorySession(DirectorySession):
             if answer.code not in {Code.SUCCESS, Code.NO_SUCH_OBJECT}:
                 raise self._refuse_change(f"did not remove {removal.username}", answer, "change_refused")
         return ""
-
-    async def withdraw(self, withdrawals: Sequence[Withdrawal]) -> AsyncIterator[Applied]:
-        """Do nothing: there are no keys."""
-        for withdrawal in withdrawals:
-            yield Applied(withdrawal.username)
 
     # Verifying
 

@@ -1,7 +1,8 @@
 """A privileged session on an OpenLDAP server. All of it runs in the thread of the session's connection."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from provost.connectors._keys import KeyStrategy
@@ -25,7 +26,7 @@ from provost.connectors.ldap.discovery import list_facts
 from provost.connectors.ldap.groups import Group, list_groups
 from provost.connectors.ldap.keys import holds, put_key, take_keys
 from provost.connectors.ldap.parameters import LdapOptions, LdapParameters
-from provost.core.connector import Change, Removal, Verification, Withdrawal
+from provost.core.connector import Applied, Change, Removal, Verification, Withdrawal, answer_each
 from provost.core.errors import ChangeRefused, ChangeUnknown, LookupFailed, TargetError, Unreachable
 from provost.core.facts import Facts
 from provost.core.model import Decision, Verdict
@@ -155,10 +156,9 @@ class LdapSession(DirectorySession):
             raise self._refuse_change(f"did not take the key of {change.username}", answer, "key_refused")
         return ""
 
-    async def withdraw(self, withdrawals: Sequence[Withdrawal]) -> Any:
+    def withdraw(self, withdrawals: Sequence[Withdrawal]) -> AsyncIterator[Applied]:
         """Take keys away."""
-        async for applied in self._do(self._withdraw, withdrawals, lambda one: one.username):
-            yield applied
+        return answer_each(withdrawals, partial(self._do, self._withdraw))
 
     def _withdraw(self, withdrawal: Withdrawal) -> str:
         entry = self._find(withdrawal.username)

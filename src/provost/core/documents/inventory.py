@@ -76,13 +76,17 @@ class TrustDocument(Document):
 class KindDocument(Document):
     """A kind of target, with the JSON schemas of an asset's options, and of what pushes and removals are told.
 
-    `capabilities` are what it can do besides setting secrets and proving them.
+    `capabilities` are what it can do besides setting secrets and proving them, and `becomes` how a privileged
+    account may come by its rights there.  A password has at most `longest_password` bytes.
     """
 
     kind: str
     default_port: int
     secret_types: list[SecretType]
     capabilities: list[Capability]
+    becomes: list[Become]
+    longest_password: int
+    forbidden_in_passwords: str
     options: dict[str, Any]
     parameters: dict[str, Any]
     removal: dict[str, Any]

@@ -1,5 +1,6 @@
 from provost import connectors
 from provost.core.documents import KindDocument
+from provost.core.model import Become
 from provost.core.rights import Principal
 from provost.server.services.checks import load_connector
 
@@ -17,6 +18,9 @@ def _describe(kind: str) -> KindDocument:
         default_port=connector.default_port,
         secret_types=sorted(connector.secret_types),
         capabilities=sorted(connector.capabilities),
+        becomes=[one for one in Become if one in connector.becomes],
+        longest_password=connector.passwords.longest,
+        forbidden_in_passwords=connector.passwords.forbidden,
         options=connector.options.model_json_schema(),
         parameters=connector.parameters.model_json_schema(),
         removal=connector.removal.model_json_schema(),

@@ -10,7 +10,13 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from provost.core.documents import AccountDetailDocument, AccountDocument, AuditDocument, PageDocument
+from provost.core.documents import (
+    AccountDetailDocument,
+    AccountDocument,
+    AuditDocument,
+    KindDocument,
+    PageDocument,
+)
 from provost.core.errors import UsageError
 from provost.core.model import SecretState, SecretType, Sync
 from provost.core.requests import (
@@ -23,12 +29,13 @@ from provost.core.requests import (
 )
 from provost.core.rights import Right
 from provost.server.api import accounts as api
-from provost.server.api import assets, audit, kinds, nodes, pairs
+from provost.server.api import assets, audit, nodes, pairs
 from provost.server.console.actions import describe_actions
 from provost.server.console.changes import Change, describe_changes
 from provost.server.console.filters import Filters, answer, read_query
 from provost.server.console.forms import Form, read_version
 from provost.server.console.lives import describe_lives, read_lives
+from provost.server.console.privileges import find_kind, list_becomes
 from provost.server.console.reauthentication import ask
 from provost.server.console.reveal import list_choices
 from provost.server.console.visitors import Visit
@@ -92,18 +99,18 @@ def add_account(request: Visit) -> HttpResponse:
             return redirect("console:account_show", name)
         if form.code == "account_exists":
             form.errors["replace"] = _("A secret of this type is held already. Switch this on to replace it.")
-    facts = {"form": form, "types": _list_types(request, form["asset"])}
+    kind = _find_kind(request, form["asset"])
+    types = [one.value for one in (SecretType if kind is None else kind.secret_types)]
+    facts = {"form": form, "types": types, "becomes": list_becomes(kind)}
     return render(request, "console/account_new.html", facts, status=form.status)
 
 
-def _list_types(request: Visit, asset: str) -> list[str]:
-    """Return the types of secret that accounts of an asset may have: all, as long as it is not known."""
+def _find_kind(request: Visit, asset: str) -> KindDocument | None:
+    """Return the kind of an asset, as soon as that is known."""
     try:
-        kind = assets.show_asset(request.visitor, asset).kind
+        return find_kind(request.visitor, assets.show_asset(request.visitor, asset).kind)
     except UsageError:
-        return [one.value for one in SecretType]
-    found = next(one for one in kinds.list_kinds(request.visitor) if one.kind == kind)
-    return [one.value for one in found.secret_types]
+        return None
 
 
 @require_GET
@@ -157,7 +164,8 @@ def edit_account(request: Visit, account: str) -> HttpResponse:
             api.edit_account(request.visitor, account, form.read(**read_lives(form)), read_version(request))
             messages.success(request, _("%(name)s is changed.") % {"name": account})
             return redirect("console:account_show", account)
-    facts = {"form": form, "account": found, "name": account}
+    kind = find_kind(request.visitor, found.kind)
+    facts = {"form": form, "account": found, "name": account, "becomes": list_becomes(kind)}
     return render(request, "console/account_edit.html", facts, status=form.status)
 
 

@@ -19,6 +19,7 @@ from provost.core.specs import DisableSpec, EnableSpec, ReconcileSpec, RemoveSpe
 from provost.server.api import accounts, kinds, runs
 from provost.server.console.filters import read_query
 from provost.server.console.forms import Form
+from provost.server.console.privileges import find_kind
 from provost.server.console.spec_form import PLACES, describe_secret_fields, read_secret_body
 from provost.server.console.visitors import Visit
 from provost.server.console.words import MEANINGS, NAMES
@@ -169,7 +170,7 @@ def _show_rotation(request: Visit, form: Form[RotateBody], names: tuple[str, ...
 def end_account(request: Visit, account: str, action: _Ending) -> HttpResponse:
     """Disable an account, or remove it from its asset: after saying what will happen, and being sure."""
     found = accounts.show_account(request.visitor, account)
-    kind = next(one for one in kinds.list_kinds(request.visitor) if one.kind == found.kind)
+    kind = find_kind(request.visitor, found.kind)
     if _CAPABILITIES[action] not in kind.capabilities:
         text = _("Assets of kind %(kind)s have no way to do that.")
         raise Refused(text % {"kind": found.kind}, code="action_unsupported")

@@ -129,7 +129,7 @@ ADVICE: Final[dict[str, Advice]] = {
     ),
     "not_root": Advice(
         _("The login worked, but the privileged account is not root."),
-        _("On the account's page choose how it becomes root: sudo or su. Then press Retry."),
+        _("On the account's page choose how it gets its rights: sudo or su. Then press Retry."),
     ),
     "become_refused": Advice(
         _("sudo or su did not make the privileged account root."),
@@ -233,6 +233,10 @@ ADVICE: Final[dict[str, Advice]] = {
         _("The host's tools cannot do what a parameter asks for."),
         _("Push to such hosts without that parameter."),
     ),
+    "grant_refused": Advice(
+        _("The server refused a role or a grant. A new account was dropped again."),
+        _("Mend the parameter that the message names, such as a role that does not exist. Then press Retry."),
+    ),
     "answer_lost": Advice(
         _("The host stopped answering in the middle of the change."),
         _("See that the host is up. Then press Retry."),
@@ -277,6 +281,10 @@ ADVICE: Final[dict[str, Advice]] = {
     "processes_left": Advice(
         _("The account is locked. Something under its uid still runs on the host."),
         _("Look at what the message names. Then press Retry, or end it by hand if two accounts share the uid."),
+    ),
+    "objects_depend": Advice(
+        _("Views, routines, triggers or events of the server run as this account, so it was not removed."),
+        _("Give them another definer and press Retry. Or remove the account with definers set to leave."),
     ),
     "archive_failed": Advice(
         _("The home could not be archived, so nothing was removed."),

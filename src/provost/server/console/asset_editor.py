@@ -19,6 +19,7 @@ from provost.core.rights import Right
 from provost.server.api import accounts, assets, kinds, nodes
 from provost.server.api.reading import require_secret
 from provost.server.console.forms import Form, Incomplete, read_version
+from provost.server.console.privileges import find_kind, list_becomes
 from provost.server.console.tree import build_tree
 from provost.server.console.visitors import Visit
 
@@ -117,7 +118,8 @@ def add_login(request: Visit, name: str) -> HttpResponse:
             text = _("%(username)s is a privileged account of %(name)s now. Next, test its login.")
             messages.success(request, text % {"name": name, "username": login.username})
             return redirect("console:asset", name)
-    facts = {"form": form, "asset": asset, "becomes": _list_becomes()}
+    kind = find_kind(request.visitor, asset.kind)
+    facts = {"form": form, "asset": asset, "kind": kind, "becomes": list_becomes(kind)}
     return render(request, "console/asset_login.html", facts, status=form.status)
 
 
@@ -176,13 +178,14 @@ def _show(request: Visit, form: Form[Any], found: Sequence[KindDocument], **fact
     chosen = form.values.get("nodes", [])
     lines = [line.strip() for text in chosen for line in text.splitlines() if line.strip()]
     ticked = {one.path for one in there} & set(lines)
+    kind = next((one for one in found if one.kind == form["kind"]), found[0])
     facts |= {
         "form": form,
         "kinds": [(one.kind, one.kind) for one in found],
-        "kind": next((one for one in found if one.kind == form["kind"]), found[0]),
+        "kind": kind,
         "tree": build_tree(there, ticked),
         "typed": "\n".join(line for line in lines if line not in ticked),
-        "becomes": _list_becomes(),
+        "becomes": list_becomes(kind),
     }
     return render(request, "console/asset_form.html", facts, status=form.status)
 
@@ -192,7 +195,8 @@ def choose_kind(request: Visit) -> HttpResponse:
     """Show what depends on the kind: the port and the kind's own options."""
     found = kinds.list_kinds(request.visitor)
     kind = next((one for one in found if one.kind == request.GET.get("kind")), found[0])
-    return render(request, "console/asset_kind.html", {"form": Form(AssetBody), "kind": kind})
+    facts = {"form": Form(AssetBody), "kind": kind, "becomes": list_becomes(kind), "changed": True}
+    return render(request, "console/asset_kind.html", facts)
 
 
 @require_safe
@@ -206,14 +210,6 @@ def list_gateways(request: Visit) -> HttpResponse:
 
 def _choose_kind(found: Sequence[KindDocument]) -> str:
     return next((one.kind for one in found if one.kind == "linux"), found[0].kind)
-
-
-def _list_becomes() -> list[tuple[str, Any]]:
-    return [
-        (Become.NONE, _("it is root itself")),
-        (Become.SUDO, _("by sudo, with its own password if sudo asks for one")),
-        (Become.SU, _("by su, with the password of the account root")),
-    ]
 
 
 urlpatterns: Final[list[URLPattern]] = [
