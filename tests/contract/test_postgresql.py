@@ -400,9 +400,9 @@ async def test_ways_of_tls(bench: PostgresqlBench, trial: Trial) -> None:
 
 async def test_a_certificate_that_has_expired(bench: PostgresqlBench) -> None:
     """It is not believed, though it is of the right issuer and name."""
-    data = bench.server.folder / "data"
-    before = {file: file.read_bytes() for file in (data / "server.crt", data / "server.key")}
-    bench.server.authority.certify(data, NAME, days=-1)
+    certified = bench.server.certified
+    before = {file: file.read_bytes() for file in (certified.certificate, certified.key)}
+    bench.server.authority.certify(NAME, days=-1)
     try:
         bench.server.reload()
         error = await open_once(bench.target)

@@ -69,18 +69,16 @@ class SambaDomain:
 
     def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="provost-samba-"))
-        self.authority = Authority()
-        self.issuer = self.folder / "issuer.pem"
-        self.issuer.write_text(self.authority.pem)
+        self.authority = Authority(self.folder)
         self.address = _find_address()
         self.log = self.folder / "log"
-        certificate, key = self.authority.certify(self.folder, "dc1.corp.example", self.address)
+        certified = self.authority.certify("dc1.corp.example", self.address)
         self._config = self.folder / "dc" / "etc" / "smb.conf"
         self._provision()
         words = {
-            "certificate": certificate,
-            "key": key,
-            "issuer": self.issuer,
+            "certificate": certified.certificate,
+            "key": certified.key,
+            "issuer": self.authority.file,
             "folder": self.folder,
         }
         lines = self._config.read_text().splitlines()
@@ -168,7 +166,7 @@ class SambaDomain:
         file.write_text(password.text)
         return subprocess.run(
             [program, "-H", f"ldaps://{self.address}", "-x", "-D", name, "-y", file, *words],
-            env={**os.environ, "LDAPTLS_CACERT": str(self.issuer)},
+            env={**os.environ, "LDAPTLS_CACERT": str(self.authority.file)},
             input=told,
             text=True,
             capture_output=True,

@@ -1,7 +1,8 @@
-"""An authority that certifies servers of tests."""
+"""A certificate authority that lasts as long as a test."""
 
-import datetime as dt
 import ipaddress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
@@ -10,59 +11,69 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-class Authority:
-    """Its own certificate is `pem`; nobody else believes it."""
+@dataclass(frozen=True)
+class Certified:
+    """A server's certificate and key, in files."""
 
-    def __init__(self) -> None:
+    certificate: Path
+    key: Path
+
+
+class Authority:
+    """An issuer of certificates, with its own in `file` and as `pem`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Provost's tests")])
-        self._certificate = self._sign(
-            self._name, self._key, x509.BasicConstraints(ca=True, path_length=0), critical=True
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Issuer of a test")])
+        self._certificate = (
+            self._begin(self._name)
+            .public_key(self._key.public_key())
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
+            .sign(self._key, hashes.SHA256())
         )
         self.pem = self._certificate.public_bytes(serialization.Encoding.PEM).decode()
+        self.file = folder / "issuer.pem"
+        self.file.write_text(self.pem)
 
-    def certify(self, folder: Path, *names: str, days: int = 1) -> tuple[Path, Path]:
-        """Write a certificate that holds these names or addresses, and its key, into a folder."""
+    def certify(self, *names: str, days: int = 2) -> Certified:
+        """Make a certificate for a server's names and addresses, which ends in so many days."""
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-        alternatives = x509.SubjectAlternativeName([_write_name(name) for name in names])
-        certificate = self._sign(subject, key, alternatives, critical=False, days=days)
-        certificate_file, key_file = folder / "server.crt", folder / "server.key"
-        certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        key_file.touch(0o600)
-        key_file.write_bytes(
+        certificate = (
+            self._begin(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])]), days)
+            .public_key(key.public_key())
+            .add_extension(x509.SubjectAlternativeName([_read_name(name) for name in names]), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
+            )
+            .sign(self._key, hashes.SHA256())
+        )
+        made = Certified(self._folder / f"{names[0]}.pem", self._folder / f"{names[0]}.key")
+        made.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        made.key.touch(mode=0o600)
+        made.key.write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
+                serialization.PrivateFormat.TraditionalOpenSSL,
                 serialization.NoEncryption(),
             )
         )
-        return certificate_file, key_file
+        return made
 
-    def _sign(
-        self,
-        subject: x509.Name,
-        key: ec.EllipticCurvePrivateKey,
-        extension: x509.ExtensionType,
-        *,
-        critical: bool,
-        days: int = 1,
-    ) -> x509.Certificate:
-        now = dt.datetime.now(dt.UTC)
+    def _begin(self, subject: x509.Name, days: int = 2) -> x509.CertificateBuilder:
+        now = datetime.now(UTC)
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self._name)
-            .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(days=3))
-            .not_valid_after(now + dt.timedelta(days=days))
-            .add_extension(extension, critical=critical)
-            .sign(self._key, hashes.SHA256())
+            .not_valid_before(now - timedelta(days=3))
+            .not_valid_after(now + timedelta(days=days))
         )
 
 
-def _write_name(name: str) -> x509.GeneralName:
+def _read_name(name: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:

@@ -184,16 +184,14 @@ class OpenLdap:
 
     def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="provost-slapd-"))
-        self.authority = Authority()
-        self.issuer = self.folder / "issuer.pem"
-        self.issuer.write_text(self.authority.pem)
-        certificate, key = self.authority.certify(self.folder, "ldap.example", "127.0.0.1")
+        self.authority = Authority(self.folder)
+        certified = self.authority.certify("ldap.example", "127.0.0.1")
         for name in ("config", "data"):
             (self.folder / name).mkdir()
         words = {
             "folder": self.folder,
-            "certificate": certificate,
-            "key": key,
+            "certificate": certified.certificate,
+            "key": certified.key,
             "root": ROOT,
             "suffix": SUFFIX,
             "policy": POLICY,
@@ -280,7 +278,7 @@ class OpenLdap:
         file = self._write(password)
         done = subprocess.run(
             ["ldapwhoami", "-H", f"ldaps://127.0.0.1:{self.port}", "-x", "-D", dn, "-y", str(file)],
-            env={**os.environ, "LDAPTLS_CACERT": str(self.issuer)},
+            env={**os.environ, "LDAPTLS_CACERT": str(self.authority.file)},
             capture_output=True,
             text=True,
             check=False,

@@ -48,7 +48,6 @@ class MariaDb:
 
     def __init__(self, *options: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="provost-mysql-"))
-        self.authority = Authority()
         self._options = options
 
     @classmethod
@@ -73,8 +72,8 @@ class MariaDb:
                 shutil.chown(self.folder, "mysql")
                 self.folder.chmod(0o755)
             self._install(data)
-            certificate, key = self.authority.certify(data, "127.0.0.1")
-            (data / "ca.crt").write_text(self.authority.pem)
+            self.authority = Authority(data)
+            certified = self.authority.certify("127.0.0.1")
             if os.geteuid() == 0:
                 subprocess.run(["chown", "-R", "mysql", data], check=True)
             with socket.socket() as free:
@@ -85,7 +84,8 @@ class MariaDb:
                     [
                         *self._find_program(), *self._as_mysql(), f"--datadir={data}", f"--port={self.port}",
                         "--bind-address=127.0.0.1", f"--socket={self._socket}", f"--pid-file={data}/pid",
-                        f"--ssl-ca={data}/ca.crt", f"--ssl-cert={certificate}", f"--ssl-key={key}",
+                        f"--ssl-ca={self.authority.file}", f"--ssl-cert={certified.certificate}",
+                        f"--ssl-key={certified.key}",
                         "--general-log=1", f"--general-log-file={self.log}",
                         "--innodb-flush-log-at-trx-commit=0", *self._options,
                     ],

@@ -55,7 +55,6 @@ class PostgresqlServer:
     """
 
     def __init__(self, programs: Path, environment: Mapping[str, str] | None = None, **settings: str) -> None:
-        self.authority = Authority()
         self.programs = programs
         self.password = token_urlsafe()
         self._settings = SETTINGS | settings
@@ -90,10 +89,16 @@ class PostgresqlServer:
             shutil.chown(self.folder, "postgres", "postgres")
         data = self.folder / "data"
         self._command("initdb", "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N")
-        for file in self.authority.certify(data, NAME):
-            if self._as_postgres:
-                shutil.chown(file, "postgres", "postgres")
-        settings = self._settings | {"port": str(self.port), "unix_socket_directories": str(self.folder)}
+        self.authority = Authority(data)
+        self.certified = self.authority.certify(NAME)
+        if self._as_postgres:
+            shutil.chown(self.certified.key, "postgres", "postgres")
+        settings = self._settings | {
+            "port": str(self.port),
+            "unix_socket_directories": str(self.folder),
+            "ssl_cert_file": str(self.certified.certificate),
+            "ssl_key_file": str(self.certified.key),
+        }
         with (data / "postgresql.conf").open("a") as file:
             file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
         (data / "pg_hba.conf").write_text(HBA)

@@ -1,21 +1,20 @@
 """A privileged session on a MySQL or MariaDB server."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from functools import partial
 
 from provost.connectors.mysql import changes, discovery, leaving
 from provost.connectors.mysql.dialects import Account
 from provost.connectors.mysql.hosts import Claim, attribute, match
 from provost.connectors.mysql.server import Server, write_account
 from provost.connectors.mysql.wire import EXPIRED, Answer, Wire
-from provost.core.connector import Applied, Change, Removal, Verification, Withdrawal
-from provost.core.errors import ChangeRefused, ChangeUnknown, LoginRefused, LookupFailed, TargetError
+from provost.core.connector import Applied, Change, PlainSession, Removal, Verification, answer_each
+from provost.core.errors import ChangeRefused, LoginRefused, LookupFailed, TargetError
 from provost.core.facts import Facts
 from provost.core.model import Decision, Presence, Verdict
 from provost.core.secrets import Password, Secret
 
 
-class MysqlSession:
+class MysqlSession(PlainSession):
     """One connection for all that is looked at and changed, and one more for each login that is verified.
 
     Usernames mean the accounts with the host pattern `host`, and that of the account that acts means itself.
@@ -47,37 +46,28 @@ class MysqlSession:
             for username in usernames
         }
 
-    async def apply(self, changes_: Sequence[Change]) -> AsyncIterator[Applied]:
-        """Make the changes one after the other, most of them by one statement each.
+    def apply(self, changes_: Sequence[Change]) -> AsyncIterator[Applied]:
+        """Make the changes one after the other, most of them by one statement each."""
 
-        Raises:
-            Unreachable: the connection broke.
-        """
-        for change in changes_:
-            act = changes.adopt if change.decision is Decision.ADOPT else changes.create
-            account = self._name(change.username)
-            yield await _answer(change.username, partial(act, self._server, account, change))
+        async def act(change: Change) -> str:
+            set_secret = changes.adopt if change.decision is Decision.ADOPT else changes.create
+            return await _settle(set_secret(self._server, self._name(change.username), change))
 
-    async def withdraw(self, withdrawals: Sequence[Withdrawal]) -> AsyncIterator[Applied]:
-        """Do nothing: there are no keys here."""
-        for withdrawal in withdrawals:
-            yield Applied(withdrawal.username)
+        return answer_each(changes_, act)
 
-    async def disable(self, usernames: Sequence[str]) -> AsyncIterator[Applied]:
-        """Lock accounts and end their connections; raises as `apply` does."""
-        for username in usernames:
-            yield await _answer(username, partial(leaving.disable, self._server, self._name(username)))
+    def disable(self, usernames: Sequence[str]) -> AsyncIterator[Applied]:
+        """Lock accounts and end their connections."""
+        return answer_each(usernames, lambda one: _settle(leaving.disable(self._server, self._name(one))))
 
-    async def enable(self, usernames: Sequence[str]) -> AsyncIterator[Applied]:
-        """Unlock accounts; raises as `apply` does."""
-        for username in usernames:
-            yield await _answer(username, partial(leaving.enable, self._server, self._name(username)))
+    def enable(self, usernames: Sequence[str]) -> AsyncIterator[Applied]:
+        """Unlock accounts."""
+        return answer_each(usernames, lambda one: _settle(leaving.enable(self._server, self._name(one))))
 
-    async def remove(self, removals: Sequence[Removal]) -> AsyncIterator[Applied]:
-        """Drop accounts and end their connections; raises as `apply` does."""
-        for removal in removals:
-            account = self._name(removal.username)
-            yield await _answer(removal.username, partial(leaving.remove, self._server, account, removal))
+    def remove(self, removals: Sequence[Removal]) -> AsyncIterator[Applied]:
+        """Drop accounts and end their connections."""
+        return answer_each(
+            removals, lambda one: _settle(leaving.remove(self._server, self._name(one.username), one))
+        )
 
     async def discover(self) -> Sequence[Facts]:
         """Tell of the accounts with this asset's host pattern, and of the one that acts.
@@ -151,10 +141,9 @@ class MysqlSession:
         await self._server.wire.end()
 
 
-async def _answer(username: str, act: Callable[[], Awaitable[str]]) -> Applied:
+async def _settle(act: Awaitable[str]) -> str:
+    """Wait for a change. A look-up that fails comes before it: then nothing was changed."""
     try:
-        return Applied(username, message=await act())
-    except LookupFailed as error:  # it comes first: nothing was changed
-        return Applied(username, ChangeRefused(error.message, code=error.code))
-    except (ChangeRefused, ChangeUnknown) as error:
-        return Applied(username, error)
+        return await act
+    except LookupFailed as error:
+        raise ChangeRefused(error.message, code=error.code) from error

@@ -114,6 +114,10 @@ ADVICE: Final[dict[str, Advice]] = {
         _("The privileged account was let in, and may not do there what Provost needs."),
         _("Grant it the rights that the documentation of its kind names. Then press Retry."),
     ),
+    "too_many_connections": Advice(
+        _("The server takes no more connections."),
+        _("End some, or raise its limit. Then press Retry."),
+    ),
     "known_hosts_unreadable": Advice(
         _("The known_hosts file that the server is set to use cannot be read."),
         _("Mend the file, or the setting PROVOST_KNOWN_HOSTS; see the page Settings. Then press Retry."),
@@ -134,6 +138,10 @@ ADVICE: Final[dict[str, Advice]] = {
     "become_refused": Advice(
         _("sudo or su did not make the privileged account root."),
         _("Check its password, the host's sudo rule, and requiretty. Then press Retry."),
+    ),
+    "acl_unavailable": Advice(
+        _("The server has no ACL users, or hides the command that looks them up."),
+        _("Update it: Redis has them since version 6.0."),
     ),
     "shell_failed": Advice(
         _("The host gave no shell, or one that makes no sense."),
@@ -236,6 +244,14 @@ ADVICE: Final[dict[str, Advice]] = {
     "grant_refused": Advice(
         _("The server refused a role or a grant. A new account was dropped again."),
         _("Mend the parameter that the message names, such as a role that does not exist. Then press Retry."),
+    ),
+    "not_persistent": Advice(
+        _("The server cannot save accounts: they would be lost when it restarts, so none was changed."),
+        _("Give it a file to save them in, or set the asset's option persist to never. Then press Retry."),
+    ),
+    "not_saved": Advice(
+        _("The change was made, and then could not be saved: a restart of the server would undo it."),
+        _("Mend the server's disk or file, and press Retry."),
     ),
     "answer_lost": Advice(
         _("The host stopped answering in the middle of the change."),
