@@ -6,8 +6,8 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 
 LAB_PACKAGES := openssh-server openssh-client sshpass sudo util-linux
-TEST_PACKAGES := $(LAB_PACKAGES) chromium fish gettext locales mariadb-server mksh postgresql redis-server \
-	shellcheck tcsh zsh
+TEST_PACKAGES := $(LAB_PACKAGES) chromium fish gettext krb5-user ldap-utils locales mariadb-server mksh postgresql \
+	redis-server samba-ad-dc samba-ad-provision shellcheck slapd tcsh zsh
 
 # Tests wait for hosts and processes more than they work.
 SIDE_BY_SIDE := --numprocesses 3 --dist loadfile

@@ -1,14 +1,12 @@
 """One change as the command lines and data lines that remote/ understands."""
 
-from provost.connectors.linux.parameters import KeyStrategy, LinuxOptions, LinuxParameters
+from provost.connectors._keys import KeyStrategy, write_key_line
+from provost.connectors.linux.parameters import LinuxOptions, LinuxParameters
 from provost.connectors.linux.shell import Shell, quote_command
 from provost.core.connector import Change, Withdrawal
 from provost.core.errors import ChangeRefused
 from provost.core.model import Decision
 from provost.core.secrets import Password, Secret, SshKey
-
-KEY_MARK = "provost-managed"
-"""The comment of every key that Provost puts into an authorized_keys file."""
 
 
 def encode_change(index: int, change: Change, options: LinuxOptions, shell: Shell) -> bytes:
@@ -61,7 +59,7 @@ def _encode_secret(secret: Secret, change: Change, parameters: LinuxParameters, 
     inherits = change.replaces if change.overlap and not parameters.key_options else None
     after = _get_blob(inherits) if inherits else ""
     command = quote_command("p_key", options.authorized_keys_file or "", strategy, _get_blob(secret), after)
-    return command + _write_key_line(secret, parameters).encode() + b"\n"
+    return command + write_key_line(secret.public, parameters.key_options).encode() + b"\n"
 
 
 def _encode_creation(change: Change, parameters: LinuxParameters, tools: str) -> list[bytes]:
@@ -134,8 +132,3 @@ def _write_rule(change: Change, parameters: LinuxParameters) -> str:
     )
     tag = "" if parameters.sudo_password else "NOPASSWD: "
     return f"{change.username} ALL=(ALL:ALL) {tag}{commands}"
-
-
-def _write_key_line(key: SshKey, parameters: LinuxParameters) -> str:
-    options = f"{parameters.key_options} " if parameters.key_options else ""
-    return f"{options}{key.public} {KEY_MARK}"

@@ -7,27 +7,13 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-
-class KeyStrategy(StrEnum):
-    """What happens to the keys that are in authorized_keys already."""
-
-    APPEND = "append"
-    REPLACE_MANAGED = "replace_managed"
-    EXCLUSIVE = "exclusive"
-
-
-def _check_line(text: str) -> str:
-    if any(ord(c) < ord(" ") or c == "\x7f" for c in text):
-        raise ValueError("may hold no control character")
-    if any("\ud800" <= c <= "\udfff" for c in text):
-        raise ValueError("is not valid Unicode")
-    return text
+from provost.connectors._keys import KeyOptions, KeyStrategy, check_line
 
 
 def _check_field(text: str) -> str:
     if ":" in text:
         raise ValueError("may hold no colon: passwd(5) could not hold it")
-    return _check_line(text)
+    return check_line(text)
 
 
 def _check_path(text: str) -> str:
@@ -42,29 +28,12 @@ def _check_group(text: str) -> str:
     return text
 
 
-# sshd(8), AUTHORIZED_KEYS FILE FORMAT; without cert-authority, which would make the key something else.
-_KEY_FLAGS = (
-    "agent-forwarding|no-agent-forwarding|no-port-forwarding|no-pty|no-user-rc|no-X11-forwarding|port-forwarding|"
-    "pty|no-touch-required|verify-required|restrict|user-rc|X11-forwarding"
-)
-_KEY_VALUES = "command|environment|expiry-time|from|permitlisten|permitopen|principals|tunnel"
-_KEY_OPTION = rf'(?:(?i:{_KEY_FLAGS})|(?i:{_KEY_VALUES})="(?:[^"\\]|\\.)*")'
-
-
-def _check_key_options(text: str) -> str:
-    if text and not re.fullmatch(rf"{_KEY_OPTION}(?:,{_KEY_OPTION})*", text):
-        raise ValueError(
-            'are not options as sshd(8) has them, such as from="10.0.0.0/8",no-pty (with the quotes)'
-        )
-    return _check_line(text)
-
-
 def _check_command(text: str) -> str:
     if text != "ALL" and not text.startswith("/"):
         raise ValueError(f"{text!r} is neither ALL nor a command with its absolute path")
     if "#" in text:
         raise ValueError(f"{text!r} holds a #, which begins a comment in sudoers(5)")
-    return _check_line(text)
+    return check_line(text)
 
 
 def _split(value: object) -> object:
@@ -74,8 +43,7 @@ def _split(value: object) -> object:
 _Field = Annotated[str, AfterValidator(_check_field)]
 _Path = Annotated[str, AfterValidator(_check_path)]
 _Group = Annotated[str, AfterValidator(_check_group)]
-_Line = Annotated[str, AfterValidator(_check_line)]
-_KeyOptions = Annotated[str, AfterValidator(_check_key_options)]
+_Line = Annotated[str, AfterValidator(check_line)]
 _Command = Annotated[str, AfterValidator(_check_command)]
 
 
@@ -118,7 +86,7 @@ class LinuxParameters(BaseModel):
         KeyStrategy.REPLACE_MANAGED,
         description="append; replace_managed: replace the key that Provost put there; exclusive: the only key",
     )
-    key_options: _KeyOptions = Field(
+    key_options: KeyOptions = Field(
         "", description='options in front of the key, as from="10.0.0.0/8" (sshd(8))'
     )
 

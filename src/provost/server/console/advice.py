@@ -106,6 +106,10 @@ ADVICE: Final[dict[str, Advice]] = {
         _("The server does not speak TLS, and the asset is set to be reached by it."),
         _("Switch TLS on at the server, or set the asset's option to go without; secrets may then be read."),
     ),
+    "tls_required": Advice(
+        _("The server takes no password in clear, and the asset is set to go without TLS."),
+        _("Set the asset's option tls back to verify, or its option starttls. Then press Retry."),
+    ),
     "rights_missing": Advice(
         _("The privileged account was let in, and may not do there what Provost needs."),
         _("Grant it the rights that the documentation of its kind names. Then press Retry."),
@@ -163,6 +167,14 @@ ADVICE: Final[dict[str, Advice]] = {
     "cleanup_failed": Advice(
         _("An account whose creation failed could not be removed; a note on the host tells the next push."),
         _("Mend what the message says. Then press Retry: it goes on where this one ended."),
+    ),
+    "name_differs": Advice(
+        _("The directory has the account under another spelling, and takes both for the same name."),
+        _("Push the name as the message has it."),
+    ),
+    "name_ambiguous": Advice(
+        _("The directory has several accounts by this name."),
+        _("Rename or remove all but one, or push the full name of the entry that is meant."),
     ),
     "appeared": Advice(
         _("Somebody else created the account while Provost was at work."),
@@ -313,6 +325,14 @@ ADVICE: Final[dict[str, Advice]] = {
     "key_options_forbid": Advice(
         _("The key's own options (from=) bind it to other addresses than Provost's, so no login was tried."),
         _("Nothing, if that is intended."),
+    ),
+    "no_login_by_key": Advice(
+        _("The directory holds the key, and lets nobody in by it itself, so no login can prove it."),
+        _("Nothing. Log in to a host that takes its keys from there to be sure."),
+    ),
+    "key_absent": Advice(
+        _("The directory does not hold this key of the account."),
+        _("Reconcile the account, and find out who took the key away."),
     ),
     "no_private_half": Advice(
         _("Provost holds the public half of the key alone, and cannot log in with it."),
@@ -474,7 +494,9 @@ _UNVERIFIED: Final = Advice(
     _("See the message for why. Verify again when that is mended, or log in by hand to be sure."),
 )
 _UNKNOWN: Final = Advice(_("The message says what happened."), _("Mend it, then press Retry."))
-_FORBIDDEN_LOGINS: Final = frozenset({"policy_forbids_login", "key_options_forbid", "no_private_half"})
+_FORBIDDEN_LOGINS: Final = frozenset(
+    {"policy_forbids_login", "key_options_forbid", "no_login_by_key", "no_private_half"}
+)
 
 
 def find_advice(reason: str, status: str = "") -> Advice | None:
