@@ -6,7 +6,8 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 
 LAB_PACKAGES := openssh-server openssh-client sshpass sudo util-linux
-TEST_PACKAGES := $(LAB_PACKAGES) chromium gettext postgresql redis-server shellcheck fish tcsh zsh mksh
+TEST_PACKAGES := $(LAB_PACKAGES) chromium fish gettext locales mariadb-server mksh postgresql redis-server \
+	shellcheck tcsh zsh
 
 # Tests wait for hosts and processes more than they work.
 SIDE_BY_SIDE := --numprocesses 3 --dist loadfile

@@ -37,11 +37,11 @@ class Authority:
         self.file = folder / "issuer.pem"
         self.file.write_text(self.pem)
 
-    def certify(self, *names: str) -> Certified:
-        """Make a certificate for a server's names and addresses."""
+    def certify(self, *names: str, days: int = 2) -> Certified:
+        """Make a certificate for a server's names and addresses, which ends in so many days."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
-            self._begin(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])]))
+            self._begin(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])]), days)
             .public_key(key.public_key())
             .add_extension(x509.SubjectAlternativeName([_read_name(name) for name in names]), critical=False)
             .add_extension(
@@ -61,15 +61,15 @@ class Authority:
         )
         return made
 
-    def _begin(self, subject: x509.Name) -> x509.CertificateBuilder:
+    def _begin(self, subject: x509.Name, days: int = 2) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self._name)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=2))
+            .not_valid_before(now - timedelta(days=3))
+            .not_valid_after(now + timedelta(days=days))
         )
 
 

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from functools import partial
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,6 +21,7 @@ from provost.core.connector import (
     Verification,
     Withdrawal,
     Witness,
+    answer_each,
 )
 from provost.core.errors import (
     ChangeRefused,
@@ -30,7 +30,6 @@ from provost.core.errors import (
     LookupFailed,
     Refused,
     TargetError,
-    Unreachable,
 )
 from provost.core.facts import Facts
 from provost.core.job import Login, Target
@@ -249,34 +248,29 @@ class MemorySession:
             found.append(account.describe(username))
         return found
 
-    async def apply(self, changes: Sequence[Change]) -> AsyncIterator[Applied]:
+    def apply(self, changes: Sequence[Change]) -> AsyncIterator[Applied]:
         """Make the changes one after the other.
 
         Raises:
             Unreachable: the script broke the connection.
         """
-        for change in changes:
-            yield await self._answer(change.username, partial(self._set, change))
+        return answer_each(changes, self._set)
 
-    async def withdraw(self, withdrawals: Sequence[Withdrawal]) -> AsyncIterator[Applied]:
+    def withdraw(self, withdrawals: Sequence[Withdrawal]) -> AsyncIterator[Applied]:
         """Take keys away; raises as `apply` does."""
-        for withdrawal in withdrawals:
-            yield await self._answer(withdrawal.username, partial(self._withdraw, withdrawal))
+        return answer_each(withdrawals, self._withdraw)
 
-    async def disable(self, usernames: Sequence[str]) -> AsyncIterator[Applied]:
+    def disable(self, usernames: Sequence[str]) -> AsyncIterator[Applied]:
         """Disable accounts; raises as `apply` does."""
-        for username in usernames:
-            yield await self._answer(username, partial(self._disable, username))
+        return answer_each(usernames, self._disable)
 
-    async def enable(self, usernames: Sequence[str]) -> AsyncIterator[Applied]:
+    def enable(self, usernames: Sequence[str]) -> AsyncIterator[Applied]:
         """Enable accounts; raises as `apply` does."""
-        for username in usernames:
-            yield await self._answer(username, partial(self._enable, username))
+        return answer_each(usernames, self._enable)
 
-    async def remove(self, removals: Sequence[Removal]) -> AsyncIterator[Applied]:
+    def remove(self, removals: Sequence[Removal]) -> AsyncIterator[Applied]:
         """Remove accounts; raises as `apply` does."""
-        for removal in removals:
-            yield await self._answer(removal.username, partial(self._remove, removal.username))
+        return answer_each(removals, self._remove)
 
     async def verify(self, username: str, secret: Secret) -> Verification:
         """Compare the secret with the account's."""
@@ -310,17 +304,7 @@ class MemorySession:
             return Presence.ABSENT
         return Presence.PRESENT if account.complete else Presence.INCOMPLETE
 
-    async def _answer(self, username: str, act: Callable[[], Awaitable[None]]) -> Applied:
-        try:
-            await act()
-            await self._host.script(Step.ANSWER, username)
-        except Unreachable:
-            raise
-        except TargetError as error:
-            return Applied(username, error)
-        return Applied(username)
-
-    async def _set(self, change: Change) -> None:
+    async def _set(self, change: Change) -> str:
         if change.decision is not Decision.ADOPT:
             self._host.accounts.setdefault(change.username, Account(complete=False))
         await self._host.script(Step.SET, change.username)
@@ -328,28 +312,37 @@ class MemorySession:
         for secret in (change.secret, *change.others):
             account.set_secret(secret, overlap=change.overlap)
         account.complete = True
+        return await self._acknowledge(change.username)
 
-    async def _withdraw(self, withdrawal: Withdrawal) -> None:
+    async def _withdraw(self, withdrawal: Withdrawal) -> str:
         await self._host.script(Step.WITHDRAW, withdrawal.username)
         if account := self._host.accounts.get(withdrawal.username):
             gone = account.managed | {key.public for key in withdrawal.gone}
             account.withdraw(gone - {withdrawal.keep.public})
+        return await self._acknowledge(withdrawal.username)
 
-    async def _disable(self, username: str) -> None:
+    async def _disable(self, username: str) -> str:
         self._check_expendable(username)
         await self._host.script(Step.DISABLE, username)
         if account := self._host.accounts.get(username):
             account.disabled = True
+        return await self._acknowledge(username)
 
-    async def _enable(self, username: str) -> None:
+    async def _enable(self, username: str) -> str:
         await self._host.script(Step.ENABLE, username)
         if account := self._host.accounts.get(username):
             account.disabled = False
+        return await self._acknowledge(username)
 
-    async def _remove(self, username: str) -> None:
-        self._check_expendable(username)
-        await self._host.script(Step.REMOVE, username)
-        self._host.accounts.pop(username, None)
+    async def _remove(self, removal: Removal) -> str:
+        self._check_expendable(removal.username)
+        await self._host.script(Step.REMOVE, removal.username)
+        self._host.accounts.pop(removal.username, None)
+        return await self._acknowledge(removal.username)
+
+    async def _acknowledge(self, username: str) -> str:
+        await self._host.script(Step.ANSWER, username)
+        return ""
 
     def _check_expendable(self, username: str) -> None:
         account = self._host.accounts.get(username)

@@ -4,13 +4,13 @@ A connector raises `provost.core.errors.TargetError`s; it never returns a failur
 of its own holds a secret.  It writes nothing but the target.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from provost.core.errors import TargetError
+from provost.core.errors import TargetError, Unreachable
 from provost.core.facts import Facts
 from provost.core.job import Login, Target
 from provost.core.model import Become, Capability, Decision, Presence, SecretType, Verdict
@@ -101,6 +101,29 @@ class Verification:
     refused: bool = False
 
 
+_Item = TypeVar("_Item", str, Change, Withdrawal, Removal)
+
+
+async def answer_each(items: Iterable[_Item], act: Callable[[_Item], Awaitable[str]]) -> AsyncIterator[Applied]:
+    """Do one thing after the other, and yield an answer to each: for connectors that cannot do many at once.
+
+    `act` returns a message for the operator, mostly an empty one, and what it raises is the answer.
+
+    Raises:
+        Unreachable: the connection broke, which ends all answers.
+    """
+    for item in items:
+        username = item if isinstance(item, str) else item.username
+        try:
+            message = await act(item)
+        except Unreachable:
+            raise
+        except TargetError as error:
+            yield Applied(username, error)
+        else:
+            yield Applied(username, message=message)
+
+
 class Session(Protocol):
     """A privileged session on one target: one connection, however many accounts."""
 
@@ -157,6 +180,30 @@ class Session(Protocol):
     async def close(self) -> None:
         """End the session. Never raises."""
         ...
+
+
+class PlainSession:
+    """What a session may inherit: the methods that are not called, as its kind does not declare them."""
+
+    async def discover(self) -> Sequence[Facts]:
+        """See `Session.discover`."""
+        raise NotImplementedError
+
+    def withdraw(self, withdrawals: Sequence[Withdrawal]) -> AsyncIterator[Applied]:
+        """See `Session.withdraw`."""
+        raise NotImplementedError
+
+    def disable(self, usernames: Sequence[str]) -> AsyncIterator[Applied]:
+        """See `Session.disable`."""
+        raise NotImplementedError
+
+    def enable(self, usernames: Sequence[str]) -> AsyncIterator[Applied]:
+        """See `Session.enable`."""
+        raise NotImplementedError
+
+    def remove(self, removals: Sequence[Removal]) -> AsyncIterator[Applied]:
+        """See `Session.remove`."""
+        raise NotImplementedError
 
 
 class Connector(Protocol):

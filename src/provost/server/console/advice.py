@@ -229,6 +229,10 @@ ADVICE: Final[dict[str, Advice]] = {
         _("The host's tools cannot do what a parameter asks for."),
         _("Push to such hosts without that parameter."),
     ),
+    "grant_refused": Advice(
+        _("The server refused a role or a grant. A new account was dropped again."),
+        _("Mend the parameter that the message names, such as a role that does not exist. Then press Retry."),
+    ),
     "not_persistent": Advice(
         _("The server cannot save accounts: they would be lost when it restarts, so none was changed."),
         _("Give it a file to save them in, or set the asset's option persist to never. Then press Retry."),
@@ -281,6 +285,10 @@ ADVICE: Final[dict[str, Advice]] = {
     "processes_left": Advice(
         _("The account is locked. Something under its uid still runs on the host."),
         _("Look at what the message names. Then press Retry, or end it by hand if two accounts share the uid."),
+    ),
+    "objects_depend": Advice(
+        _("Views, routines, triggers or events of the server run as this account, so it was not removed."),
+        _("Give them another definer and press Retry. Or remove the account with definers set to leave."),
     ),
     "archive_failed": Advice(
         _("The home could not be archived, so nothing was removed."),

@@ -1,0 +1,127 @@
+"""Creating and adopting accounts."""
+
+from collections.abc import Sequence
+
+from provost.connectors.mysql.dialects import Account, Clause, Ways
+from provost.connectors.mysql.parameters import MysqlParameters, read_grant
+from provost.connectors.mysql.server import CANNOT, Server, write_account
+from provost.connectors.mysql.wire import Answer
+from provost.core.connector import Change
+from provost.core.errors import ChangeRefused
+from provost.core.secrets import Password
+
+
+async def create(server: Server, account: Account, change: Change) -> str:
+    """Create an account by one statement.
+
+    One that gets roles or grants as well is created locked, with a mark in the place of its verifier, and gets
+    the verifier last: until then it is unfinished, and another push continues it.
+    """
+    parameters = _read_parameters(change)
+    ways = _renew(server, (), change)
+    attributes, values = _describe_attributes(parameters)
+    grants = _list_grants(server, parameters, account)
+    if grants:
+        marked, mark = server.dialect.mark()
+        is_whole = not await _begin(server, account, f"{marked} ACCOUNT LOCK", mark)
+    else:
+        identified, verifier = server.dialect.identify(ways)
+        is_whole = await _begin(server, account, f"{identified} {attributes}", (*verifier, *values))
+    if grants or not is_whole:
+        await _finish(server, account, grants, ways, (attributes, values))
+    return ""
+
+
+async def _begin(server: Server, account: Account, clauses: str, values: Sequence[object]) -> bool:
+    """Create an account; False: it is there already, unfinished.
+
+    Raises:
+        ChangeRefused: the server refused it, or somebody else's account is there.
+    """
+    try:
+        await server.wire.ask(f"CREATE USER %s@%s {clauses}", *account, *values)
+    except Answer as answer:
+        row = await server.find(account) if answer.number == CANNOT else None
+        if row is None:
+            raise server.explain(answer, "create_refused") from answer
+        if row.unfinished:
+            return False
+        raise ChangeRefused(
+            f"{write_account(account)} has appeared on {server.asset} since it was looked for. Push again.",
+            code="appeared",
+        ) from answer
+    return True
+
+
+async def _finish(
+    server: Server, account: Account, grants: Sequence[Clause], ways: Ways, attributes: Clause
+) -> None:
+    try:
+        await _give(server, grants)
+    except ChangeRefused as refusal:
+        try:
+            await server.wire.ask("DROP USER %s@%s", *account)
+        except Answer as answer:
+            raise ChangeRefused(
+                f"{refusal.message} {write_account(account)} is locked, and could not be dropped: {answer}.",
+                code="cleanup_failed",
+            ) from answer
+        raise
+    identified, verifier = server.dialect.identify(ways)
+    statement = f"ALTER USER %s@%s {identified} {attributes[0]} ACCOUNT UNLOCK"
+    await server.tell("create_refused", statement, *account, *verifier, *attributes[1])
+
+
+async def adopt(server: Server, account: Account, change: Change) -> str:
+    """Set a password on an account that is there, in the place of the one that it has."""
+    parameters = _read_parameters(change)
+    found = await server.look(f"{server.dialect.ways}User = %s AND Host = %s", *account)
+    if not found:
+        raise ChangeRefused(
+            f"{write_account(account)} is not on {server.asset} any more.", code="account_absent"
+        )
+    old = server.dialect.read_ways(found[0])
+    ways = _renew(server, old, change)
+    if parameters.update_existing_grants:
+        await _give(server, _list_grants(server, parameters, account))
+    identified, verifier = server.dialect.identify(ways)
+    await server.tell("password_refused", f"ALTER USER %s@%s {identified}", *account, *verifier)
+    lost = sorted({name for name, _ in old} - {name for name, _ in ways})
+    return f"It logged in by {', '.join(lost)} before, and does no more." if lost else ""
+
+
+def _read_parameters(change: Change) -> MysqlParameters:
+    if not isinstance(change.parameters, MysqlParameters):
+        raise TypeError(f"Parameters of another kind: {type(change.parameters).__name__}.")
+    return change.parameters
+
+
+def _renew(server: Server, ways: Ways, change: Change) -> Ways:
+    if not isinstance(change.secret, Password):
+        raise TypeError("Accounts on mysql have passwords alone.")
+    return server.dialect.renew(ways, _read_parameters(change).plugin.plugin, change.secret.text)
+
+
+def _describe_attributes(parameters: MysqlParameters) -> Clause:
+    limits = {
+        "MAX_QUERIES_PER_HOUR %s": parameters.max_queries_per_hour,
+        "MAX_UPDATES_PER_HOUR %s": parameters.max_updates_per_hour,
+        "MAX_CONNECTIONS_PER_HOUR %s": parameters.max_connections_per_hour,
+        "MAX_USER_CONNECTIONS %s": parameters.max_user_connections,
+    }
+    limits = {words: limit for words, limit in limits.items() if limit is not None}
+    require = "REQUIRE SSL" if parameters.require_tls else ""
+    return f"{require} {'WITH' if limits else ''} {' '.join(limits)}", tuple(limits.values())
+
+
+def _list_grants(server: Server, parameters: MysqlParameters, account: Account) -> list[Clause]:
+    clauses: list[Clause] = [("GRANT %s TO %s@%s", (role, *account)) for role in parameters.roles]
+    clauses += [server.dialect.grant(read_grant(text), account) for text in parameters.grants]
+    if parameters.default_role is not None:
+        clauses.append(server.dialect.set_default_role(parameters.default_role, account))
+    return clauses
+
+
+async def _give(server: Server, grants: Sequence[Clause]) -> None:
+    for statement, values in grants:
+        await server.tell("grant_refused", statement, *values)
