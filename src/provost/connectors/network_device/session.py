@@ -11,7 +11,7 @@ from provost.connectors.network_device.device import Device, Entry, HostKeys, Or
 from provost.connectors.network_device.dialogs import Dialog
 from provost.connectors.network_device.families import Family
 from provost.connectors.network_device.parameters import PROTECTED, DeviceParameters
-from provost.core.connector import Applied, Change, Removal, Timeouts, Verification, Withdrawal
+from provost.core.connector import Applied, Change, PlainSession, Removal, Timeouts, Verification
 from provost.core.errors import ChangeRefused, LoginRefused, LookupFailed, TargetError
 from provost.core.facts import Facts
 from provost.core.job import Login, Target
@@ -28,7 +28,7 @@ _NOT_IN_COMMANDS: Final = re.compile(r"[?\"'\\|;!#$`]")
 T = TypeVar("T")
 
 
-class DeviceSession:
+class DeviceSession(PlainSession):
     """One connection, in a thread of its own; verifying logins have threads beside it."""
 
     def __init__(  # noqa: PLR0913, PLR0917  # what a session is made of
@@ -83,21 +83,6 @@ class DeviceSession:
             plans = [(change.username, self._plan(change, found.get(change.username))) for change in some]
             async for applied in self._carry_out(plans):
                 yield applied
-
-    async def withdraw(self, withdrawals: Sequence[Withdrawal]) -> AsyncIterator[Applied]:
-        """Do nothing: no keys are put here."""
-        for withdrawal in withdrawals:
-            yield Applied(withdrawal.username)
-
-    async def disable(self, usernames: Sequence[str]) -> AsyncIterator[Applied]:
-        """Refuse: there is no way that all families have."""
-        for username in usernames:
-            yield Applied(username, self._tell_unsupported("disable"))
-
-    async def enable(self, usernames: Sequence[str]) -> AsyncIterator[Applied]:
-        """Refuse, as `disable`."""
-        for username in usernames:
-            yield Applied(username, self._tell_unsupported("enable"))
 
     async def remove(self, removals: Sequence[Removal]) -> AsyncIterator[Applied]:
         """Type the removals of those that are there, and save."""
@@ -202,13 +187,11 @@ class DeviceSession:
         if entry is None:
             return None
         if not self._family.remove:
-            return self._tell_unsupported("remove")
+            return ChangeRefused(
+                f"{self._asset} was given no commands that remove an account: set its option remove.",
+                code="action_unsupported",
+            )
         return Order(username, self._family.remove, {"username": username}, "change_refused")
-
-    def _tell_unsupported(self, what: str) -> ChangeRefused:
-        return ChangeRefused(
-            f"Provost knows no way to {what} accounts on {self._asset}.", code="action_unsupported"
-        )
 
 
 def _see(entry: Entry | None) -> Presence:
