@@ -147,7 +147,7 @@ class MariaDb:
         """Log in by the network with the stock client."""
         return subprocess.run(
             ["mariadb", "--no-defaults", "--host=127.0.0.1", f"--port={self.port}", f"--user={username}",
-             f"--ssl-ca={self.folder}/data/ca.crt", "--ssl-verify-server-cert", "-N", "-B",
+             f"--ssl-ca={self.authority.file}", "--ssl-verify-server-cert", "-N", "-B",
              "--default-character-set=utf8mb4"],
             input=";\n".join(statements or ("SELECT CURRENT_USER()",)),
             env={**os.environ, "MYSQL_PWD": password},

@@ -327,7 +327,8 @@ class Device:
                     self._navigate(self._family.enter)
                 if begun and not self._family.commit:
                     return ChangeUnknown(f"{words} A part of it was done.")
-                return ChangeRefused(words, code=order.code)
+                asked = step.names("password") and "{password}" not in step.command
+                return ChangeRefused(words, code="password_refused" if asked else order.code)
             begun = begun or begins
         return None
 
