@@ -291,3 +291,21 @@ class Routes:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 (await task).close()
+
+
+def judge_host_key(
+    target: Target, line: str, seen: dict[int, str], witness: Witness | None
+) -> HostKeyRefused | None:
+    """Tell why a host key (an OpenSSH line) that another driver met is not believed; None: it is.
+
+    `seen` are the keys that were pinned in this run, by asset; the witness is told of a new one.
+    """
+    keys, _, revoked = _list_known(target.trust, target.address, target.port)
+    key = asyncssh.import_public_key(line)
+    client = _Client(target, Login(""), seen, witness)
+    client.known_otherwise = bool(keys)
+    if key in revoked:
+        return HostKeyRefused(f"{target.asset} shows a host key that the known_hosts file revokes.")
+    if key in keys or client.validate_host_public_key("", "", 0, key):
+        return None
+    return client.refusal

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from provost.connectors.redis.parameters import PROTECTED, Persist, RedisOptions, RedisParameters
 from provost.connectors.redis.wire import Answer, Wire, is_forbidden, read_code
-from provost.core.connector import Applied, Change, Removal, Timeouts, Verification, Withdrawal
+from provost.core.connector import Applied, Change, PlainSession, Removal, Timeouts, Verification
 from provost.core.errors import ChangeRefused, ChangeUnknown, LoginRefused, LookupFailed, TargetError
 from provost.core.facts import Facts
 from provost.core.job import Target
@@ -46,7 +46,7 @@ class _Order:
     code: str
 
 
-class RedisSession:
+class RedisSession(PlainSession):
     """One connection, that of the privileged account."""
 
     def __init__(  # noqa: PLR0913, PLR0917  # what a session is made of
@@ -123,11 +123,6 @@ class RedisSession:
         ]
         async for applied in self._carry_out(orders):
             yield applied
-
-    async def withdraw(self, withdrawals: Sequence[Withdrawal]) -> AsyncIterator[Applied]:
-        """Do nothing: there are no keys here."""
-        for withdrawal in withdrawals:
-            yield Applied(withdrawal.username)
 
     async def disable(self, usernames: Sequence[str]) -> AsyncIterator[Applied]:
         """Switch users off and end their connections."""
