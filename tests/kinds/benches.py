@@ -1,14 +1,17 @@
 """Benches of every kind that is reached by a network, for tests that want several at once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 from tests.conftest import do_without
+from tests.kinds.active_directory import ActiveDirectoryBench, SambaDomain
+from tests.kinds.ldap import LdapBench, OpenLdap
 from tests.kinds.linux import LinuxBench
 from tests.kinds.mysql import MariaDb, MysqlBench
+from tests.kinds.network_device import DeviceBench, run_device
 from tests.kinds.postgresql import PostgresqlBench, PostgresqlServer, find_programs
 from tests.kinds.redis import RedisBench, run_redis
 
@@ -44,19 +47,41 @@ def open_redis(folder: Path) -> Iterator[Bench]:
         yield RedisBench(server)
 
 
+@contextmanager
+def open_ldap(_folder: Path) -> Iterator[Bench]:
+    with OpenLdap() as server:
+        yield LdapBench(server)
+
+
+@contextmanager
+def open_active_directory(_folder: Path) -> Iterator[Bench]:
+    with SambaDomain() as server:
+        yield ActiveDirectoryBench(server)
+
+
+@contextmanager
+def open_network_device(folder: Path) -> Iterator[Bench]:
+    (folder / "device").mkdir()
+    with run_device("cisco", folder / "device") as device:
+        yield DeviceBench(device)
+
+
 BENCHES: dict[str, Callable[[Path], AbstractContextManager[Bench]]] = {
     "linux": open_linux,
     "postgresql": open_postgresql,
     "mysql": open_mysql,
     "redis": open_redis,
+    "ldap": open_ldap,
+    "active_directory": open_active_directory,
+    "network_device": open_network_device,
 }
 
 
 @contextmanager
-def open_benches(folder: Path) -> Iterator[dict[str, Bench]]:
+def open_benches(folder: Path, kinds: Collection[str] = tuple(BENCHES)) -> Iterator[dict[str, Bench]]:
     """Start a target of each kind."""
     with ExitStack() as stack:
-        yield {kind: stack.enter_context(start(folder)) for kind, start in BENCHES.items()}
+        yield {kind: stack.enter_context(BENCHES[kind](folder)) for kind in kinds}
 
 
 def write_inventory(benches: dict[str, Bench], node: str, file: Path) -> None:

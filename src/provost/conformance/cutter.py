@@ -19,6 +19,10 @@ class Cutter:
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
+    async def wait_closed(self) -> None:
+        """Wait until no connection is open through it."""
+        await asyncio.gather(*self._tasks)
+
     @property
     def port(self) -> int:
         """The port on 127.0.0.1 that leads to the target."""

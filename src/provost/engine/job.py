@@ -113,6 +113,11 @@ class Work:
             Status.CANCELLED, "interrupted", f"The run was stopped while it worked on {self.asset}."
         )
 
+    @property
+    def protected(self) -> frozenset[str]:
+        """Usernames that the target cannot do without."""
+        return self._connectors[self.job.target.kind].protected
+
     def list_outcomes(self) -> tuple[Outcome, ...]:
         """Return one outcome for each wanted account."""
         return self.ledger.list_outcomes()

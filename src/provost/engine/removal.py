@@ -97,4 +97,11 @@ def _list_open(work: Work) -> list[Wanted]:
                 "account_privileged",
                 f"{wanted.username} is the account that Provost works on {work.asset} with.",
             )
+        elif wanted.username in work.protected and not work.ledger.is_settled(wanted):
+            work.ledger.settle(
+                wanted,
+                Status.FAILED,
+                "protected_account",
+                f"{work.asset} cannot do without {wanted.username}.",
+            )
     return [wanted for wanted in work.job.wanted if not work.ledger.is_settled(wanted)]
