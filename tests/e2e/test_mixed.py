@@ -91,7 +91,7 @@ def test_every_way_of_the_life(benches: dict[str, Bench], mixed: Vault) -> None:
     assert do("reconcile") == dict.fromkeys(everywhere, "None succeeded")
     secrets = {name: reveal(mixed, username, name) for name in benches}
     assert all(bench.log_in(username, secrets[name]) for name, bench in benches.items())
-    assert do("disable") == dict.fromkeys(everywhere, "None succeeded")
+    assert do("disable", "--force") == dict.fromkeys(everywhere, "None succeeded")
     assert not any(bench.log_in(username, secrets[name]) for name, bench in benches.items())
     assert do("enable") == dict.fromkeys(everywhere, "None succeeded")
     assert all(bench.log_in(username, secrets[name]) for name, bench in benches.items())

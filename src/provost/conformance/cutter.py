@@ -85,4 +85,4 @@ class Cutter:
                 await writer.drain()
             writer.write_eof()
         except OSError:
-            return
+            writer.transport.abort()  # a reset is passed on as one
