@@ -72,9 +72,9 @@ class Conformance:
     """
 
     @pytest.fixture
-    def moments(self) -> int:
+    def moments(self, request: pytest.FixtureRequest) -> int:
         """At how many moments a connection is cut, for each thing that can be cut."""
-        return 6
+        return int(request.config.getoption("moments", 6))
 
     @pytest.fixture
     def trial(self, bench: Bench) -> Trial:
