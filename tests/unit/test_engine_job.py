@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -16,12 +17,13 @@ from provost.core.errors import (
     ChangeUnknown,
     HostKeyRefused,
     LoginRefused,
+    LoginUnanswered,
     LookupFailed,
     ProvostError,
     Unreachable,
 )
 from provost.core.job import Job, Login, Outcome, Staged, Target, Wanted
-from provost.core.model import Decision, SecretType, Status
+from provost.core.model import Become, Decision, SecretType, Status
 from provost.core.secrets import Password, SshKey
 from provost.engine.limits import Limits
 
@@ -56,6 +58,7 @@ class Scripted(Host):
         self.cancel = asyncio.Event()
         self.halt = asyncio.Event()
         self.calls: Counter[Step] = Counter()
+        self.refusals: list[str] = []
         self.faults: dict[tuple[Step, str], list[Exception | Callable[[], object]]] = {}
 
     def on(self, step: Step, *faults: Exception | Callable[[], object], username: str = "root") -> "Scripted":
@@ -89,6 +92,7 @@ async def push(
 
     kinds = {"memory": connector or MemoryConnector({"10.0.0.1": host})}
     events = [event async for event in engine.run(give(), kinds, limits, host.cancel, host.halt)]
+    host.refusals = [event.username for event in events if isinstance(event, engine.RefusalSeen)]
     [outcomes] = [event.outcomes for event in events if isinstance(event, engine.Settled)]
     assert [outcome.username for outcome in outcomes] == [wanted.username for wanted in job.wanted]
     assert all(outcome.asset_id == 7 for outcome in outcomes)
@@ -162,6 +166,45 @@ async def test_the_second_privileged_account_acts_when_the_first_is_refused() ->
     host = Scripted().on(Step.OPEN, LoginRefused("no"))
     [outcome] = await push(host, make_job(want("a", None, stage(1)), logins=(ROOT, Login("ops"))))
     assert (outcome.status, outcome.actor) == (Status.SUCCEEDED, "ops")
+
+
+@pytest.mark.parametrize("code", ["login_unanswered", "become_unanswered"])
+async def test_a_login_without_an_answer_is_counted_and_not_tried_again(code: str) -> None:
+    """The host may have refused it; a second privileged account is tried, and only that one after a pause."""
+    ops = Login("ops", ROOT.password, become=Become.SU, become_password=Password("root-secret"))
+    host = Scripted().on(Step.OPEN, LoginUnanswered("?", code=code), username="ops")
+    [outcome] = await push(host, make_job(want("a", None, stage(1)), logins=(ops,)))
+    assert (outcome.status, outcome.reason) == (Status.FAILED, code)
+    assert host.refusals == ["root" if code == "become_unanswered" else "ops"]
+    assert host.calls == {Step.OPEN: 1}
+    host.on(Step.OPEN, LoginUnanswered("?", code=code), username="ops")
+    host.faults[Step.OPEN, "root"] = [Unreachable("it reboots")]
+    [outcome] = await push(host, make_job(want("a", None, stage(1)), logins=(ops, ROOT)))
+    assert (outcome.status, outcome.actor) == (Status.SUCCEEDED, "root")
+    assert host.calls[Step.OPEN] == 1 + 1 + 2
+
+
+async def test_a_verification_without_an_answer_is_counted() -> None:
+    """It says nothing of the secret, and the account has one login less."""
+    host = Scripted().on(Step.VERIFY, LoginUnanswered("?"), username="a")
+    [outcome] = await push(host, make_job(want("a", None, stage(1))))
+    assert (outcome.status, outcome.reason) == (Status.UNVERIFIED, "login_unanswered")
+    assert host.refusals == ["a"]
+
+
+async def test_a_refused_su_is_counted_against_root() -> None:
+    """It is root's password that su heard; when root can afford no more, it is not asked."""
+    ops = Login("ops", Password("hers"), become=Become.SU, become_password=Password("wrong"))
+    host = Scripted(ops="hers", root="root-secret")
+    [outcome] = await push(host, make_job(want("a", None, stage(1)), logins=(ops,)))
+    assert (outcome.status, outcome.reason) == (Status.FAILED, "become_refused")
+    assert host.refusals == ["root"]
+    assert {name: account.refused for name, account in host.accounts.items()} == {"ops": 0, "root": 1}
+    spent = replace(ops, asked_tries=0)
+    [outcome] = await push(host, make_job(want("a", None, stage(1)), logins=(spent,)))
+    assert (outcome.status, outcome.reason) == (Status.FAILED, "lockout_guard")
+    assert "root was refused" in outcome.message
+    assert host.calls == {Step.OPEN: 1}
 
 
 @pytest.mark.parametrize("step", [Step.OPEN, Step.OBSERVE])

@@ -13,7 +13,7 @@ from provost.connectors.linux.leaving import encode_disabling, encode_enabling, 
 from provost.connectors.linux.parameters import LinuxOptions
 from provost.connectors.linux.policy import Policy
 from provost.connectors.linux.shell import Shell, quote_command
-from provost.core.connector import Applied, Change, Removal, Timeouts, Verification, Withdrawal
+from provost.core.connector import Applied, Change, Removal, Timeouts, Verification, Withdrawal, Witness
 from provost.core.errors import ChangeRefused, ChangeUnknown, LookupFailed, TargetError
 from provost.core.facts import Facts
 from provost.core.job import Target
@@ -48,6 +48,7 @@ class LinuxSession:
         shell: Shell,
         routes: Routes,
         timeouts: Timeouts,
+        witness: Witness,
     ) -> None:
         self.actor = actor
         self._target = target
@@ -56,6 +57,7 @@ class LinuxSession:
         self._shell = shell
         self._routes = routes
         self._timeouts = timeouts
+        self._witness = witness
         self._bound: set[str] = set()
         self._asking = asyncio.Lock()  # several verifications go on at once, over one shell
 
@@ -175,7 +177,7 @@ class LinuxSession:
 
     async def verify(self, username: str, secret: Secret) -> Verification:
         """Log in afresh; a failure that the host's own policy explains says nothing about the secret."""
-        told = await self._routes.verify(self._target, username, secret, self._timeouts)
+        told = await self._routes.verify(self._target, username, secret, self._timeouts, self._witness)
         if told.verdict is Verdict.ACCEPTED or told.reason == "no_private_half":
             return told
         if username in self._bound and secret.secret_type is SecretType.SSH_KEY:

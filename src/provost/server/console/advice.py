@@ -119,6 +119,14 @@ ADVICE: Final[dict[str, Advice]] = {
         _("The host refused every privileged account; each was tried once."),
         _("Replace the privileged account's secret: open it from the asset's page. Then press Retry."),
     ),
+    "login_unanswered": Advice(
+        _("The host was given the privileged account's password, and its answer was not heard."),
+        _("It may have been refused, so it is not tried again by itself. When the host is up, press Retry."),
+    ),
+    "become_unanswered": Advice(
+        _("sudo or su was given the password, and its answer was not heard."),
+        _("It may have been refused, so it is not tried again by itself. When the host is up, press Retry."),
+    ),
     "login_method_unavailable": Advice(
         _("The host offers no way to log in with this type of secret."),
         _("Allow it in sshd_config, or give the privileged account another type of secret. Then press Retry."),
