@@ -23,9 +23,10 @@ from provost.core.errors import (
     Unreachable,
 )
 from provost.core.job import Job, Login, Outcome, Staged, Target, Wanted
-from provost.core.model import Become, Decision, SecretType, Status
+from provost.core.model import Action, Become, Decision, SecretType, Status
 from provost.core.secrets import Password, SshKey
 from provost.engine.limits import Limits
+from provost.vault.keys import generate_key
 
 ROOT = Login("root", Password("root-secret"))
 PATIENT = Limits(backoff=0)
@@ -605,3 +606,35 @@ async def test_halt_settles_by_phase(step: Step, expected: list[tuple[Status, st
     outcomes = await push(host, job, limits=limits)
     assert [(o.status, o.reason, o.settled) for o in outcomes] == expected
     assert host.cancel.is_set()
+
+
+class Noting(MemoryConnector):
+    """A connector that keeps the changes that it is asked for."""
+
+    def __init__(self, host: Host) -> None:
+        super().__init__({"10.0.0.1": host})
+        self.changes: list[Change] = []
+
+    async def open(self, target: Target, login: Login, timeouts: Timeouts, witness: Witness) -> MemorySession:
+        """Open a session whose changes are kept."""
+        session = await super().open(target, login, timeouts, witness)
+
+        def apply(changes: Sequence[Change]) -> AsyncIterator[Applied]:
+            self.changes += changes
+            return MemorySession.apply(session, changes)
+
+        setattr(session, "apply", apply)  # noqa: B010  # mypy would not have it assigned
+        return session
+
+
+async def test_a_key_that_is_set_again_keeps_its_options() -> None:
+    """A reconciliation names the key itself as the one whose options the line gets."""
+    key = generate_key("ed25519")
+    host = Scripted(a="")
+    connector = Noting(host)
+    wanted = Wanted("a", SecretType.SSH_KEY, key)
+    job = replace(make_job(wanted), action=Action.RECONCILE)
+    [outcome] = await push(host, job, connector=connector)
+    assert (outcome.status, outcome.reason) == (Status.SUCCEEDED, "reconciled")
+    [change] = connector.changes
+    assert (change.secret, change.overlap, change.replaces) == (key, True, key)

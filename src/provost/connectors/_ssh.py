@@ -288,7 +288,7 @@ class Routes:
             try:
                 return await self.connect(gateway, login, timeouts, witness)
             except LoginRefused as error:
-                if witness:
+                if witness and error.code in {LoginRefused.code, LoginUnanswered.code}:
                     witness.see_refusal(*account)
                 refusals.append(error.message)
                 self._refusals[gateway.asset_id, login] = error.message

@@ -10,7 +10,7 @@ from importlib.resources import files
 import asyncssh
 
 from provost.core.connector import Timeouts, Witness
-from provost.core.errors import LoginRefused, LoginUnanswered, TargetError, Unreachable
+from provost.core.errors import LoginRefused, LoginUnanswered, LookupFailed, TargetError, Unreachable
 from provost.core.job import Login, Target
 from provost.core.model import Become
 
@@ -21,6 +21,8 @@ _PROMPT = re.compile("provost-prompt-[0-9a-f]{16}")
 _CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # but for the tab
 _NOISE_LIMIT = 1 << 20
 _MESSAGE_LIMIT = 4000
+_BLOCK_LIMIT = 64 << 20
+_LINE_COST = 64  # bytes that a line takes besides its own
 _LIBRARY = ("begin", "look", "change", "keys", "serve")
 """The parts in remote/ that every shell needs; `load` sends others."""
 
@@ -223,8 +225,10 @@ class Shell:
 
         Raises:
             Unreachable: `connection_lost`; the shell or the connection ended.
+            LookupFailed: there is no end to them.
         """
         lines: list[str] = []
+        size = 0
         while True:
             try:
                 line = await self._process.stdout.readuntil(b"\n")
@@ -232,6 +236,9 @@ class Shell:
                 raise self._lost() from None
             if line.startswith(self._mark):
                 return lines, line.removeprefix(self._mark).decode(errors="replace").split()
+            size += len(line) + _LINE_COST
+            if size > _BLOCK_LIMIT:
+                raise LookupFailed(f"{self._asset} tells more than {_BLOCK_LIMIT >> 20} MiB of its accounts.")
             lines.append(_CONTROLS.sub("?", line[:-1].decode(errors="replace")))
 
     async def _read_until(self, mark: bytes) -> None:

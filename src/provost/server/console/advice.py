@@ -295,8 +295,12 @@ ADVICE: Final[dict[str, Advice]] = {
         _("Nothing, if that is intended."),
     ),
     "key_options_forbid": Advice(
-        _("The key's own options (from=) bind it to other addresses than Provost's, so no login was tried."),
+        _("The key's own options (from=, expiry-time=) may forbid a login from here, or by now."),
         _("Nothing, if that is intended."),
+    ),
+    "policy_unreadable": Advice(
+        _("The login was refused, and the host could not be asked whether its policy forbids it."),
+        _("See that the host is up. Then verify again."),
     ),
     "no_private_half": Advice(
         _("Provost holds the public half of the key alone, and cannot log in with it."),
