@@ -3,7 +3,7 @@
 import pytest
 
 from provost.core.keys import KeyAlgorithm
-from provost.core.model import Decision, Status
+from provost.core.model import Decision, Status, Verdict
 from provost.core.secrets import Password
 from provost.vault.keys import generate_key
 
@@ -131,6 +131,28 @@ async def test_a_creation_that_was_cut_off(host, aim_at, push, log_in):
     assert await log_in(host, "bob", OTHER)
 
 
+@pytest.mark.parametrize("kind", ["linux", "busybox"])
+async def test_a_note_is_of_one_account(request, kind, aim_at, push, log_in):
+    """A creation that was cut off, then removed by hand, says nothing of whom somebody makes by that name."""
+    host = request.getfixturevalue("host" if kind == "linux" else "busybox_host")
+    host.run(
+        "mv $(command -v chpasswd) /root/real; cat > /usr/sbin/chpasswd; chmod 755 /usr/sbin/chpasswd",
+        stdin="#!/bin/sh\nkill -9 $(readlink /run/provost.pid | cut -d . -f 1)\n",
+    )
+    cut = (await push(aim_at(host), "alice", secret=SECRET))["alice"]
+    assert cut.status is Status.UNCERTAIN, cut
+    note = host.run("cat /var/lib/provost/creating/alice; id -u alice").stdout.split()
+    assert note[1:] == [note[-1]] * 2
+    host.run("mv /root/real /usr/sbin/chpasswd")
+    make = "useradd -m -u" if kind == "linux" else "adduser -D -u"
+    host.run(
+        f"if command -v userdel; then userdel -r alice; else deluser --remove-home alice; fi; {make} 4321 alice"
+    )
+    adopted = (await push(aim_at(host), "alice", secret=SECRET))["alice"]
+    assert (adopted.decision, adopted.status) == (Decision.ADOPT, Status.SUCCEEDED), adopted
+    assert await log_in(host, "alice", SECRET)
+
+
 async def test_a_creation_that_is_cut_off_and_then_refused(host, aim_at, push, log_in):
     """Going on with an unfinished creation and failing leaves it unfinished: it is not taken for an account."""
     host.run("useradd -m alice; mkdir -p /var/lib/provost/creating; echo 1 > /var/lib/provost/creating/alice")
@@ -170,6 +192,22 @@ async def test_a_policy_that_forbids_the_login(host, aim_at, push, rule):
     assert outcome.status is Status.UNVERIFIED, outcome
     assert outcome.reason in {"policy_forbids_login", "login_method_unavailable"}
     assert outcome.settled is not None
+
+
+async def test_a_policy_that_cannot_be_told(host, aim_at, connect):
+    """A login that is refused while the host cannot say why is in doubt, and so is one from an address."""
+    host.run("useradd -m alice; chpasswd", stdin=f"alice:{SECRET.text}\n")
+    session = await connect(aim_at(host))
+    assert (await session.verify("alice", OTHER)).verdict is Verdict.REJECTED
+    host.run("sed -i '1r /dev/stdin' /etc/ssh/sshd_config", stdin="AllowUsers root alice@192.0.2.1\n")
+    host.stop_sshd()
+    host.start_sshd()
+    session = await connect(aim_at(host))
+    told = await session.verify("alice", SECRET)
+    assert (told.verdict, told.reason, told.refused) == (Verdict.UNKNOWN, "policy_forbids_login", True), told
+    host.run("kill -9 $(readlink /run/provost.pid | cut -d . -f 1)")
+    told = await session.verify("alice", SECRET)
+    assert (told.verdict, told.reason, told.refused) == (Verdict.UNKNOWN, "policy_unreadable", True), told
 
 
 async def test_a_disk_that_is_full(host, aim_at, push, log_in):

@@ -11,7 +11,7 @@ from provost.connectors.memory import Account, MemoryConnector, Parameters
 from provost.connectors.memory import Host as MemoryHost
 from provost.core.connector import Change, Timeouts, Withdrawal
 from provost.core.job import Login, Target
-from provost.core.model import Decision
+from provost.core.model import Decision, Verdict
 from provost.vault.keys import generate_key
 
 CASES: list[dict[str, Any]] = yaml.safe_load(
@@ -84,6 +84,25 @@ async def test_options_are_handed_on(host, aim_at, connect):
     assert applied.error is None
     assert host.run(f"tail -n 1 {FILE}").stdout == f"{options} {new.public} provost-managed\n"
     assert (await session.verify("al", new)).reason == "key_options_forbid"
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("kind", ["linux", "busybox"])
+@pytest.mark.parametrize("options", ['from="192.0.2.1"', 'command="x",Expiry-Time="20200101"'])
+async def test_options_that_bind_a_key(request, kind, options, aim_at, connect):
+    """A key whose own line forbids the login is no wrong key; set again, it keeps its options."""
+    host, key = request.getfixturevalue("host" if kind == "linux" else "busybox_host"), KEYS["p1"]
+    add_user(host, ["hers", "p1"])
+    host.run(f"sed -i '$d' {FILE}; cat >> {FILE}", stdin=f"{options} {key.public} provost-managed\n")
+    before = host.run(f"cat {FILE}").stdout
+    session = await connect(aim_at(host))
+    told = await session.verify("al", key)
+    if kind == "linux":  # dropbear heeds no such option
+        assert (told.verdict, told.reason, told.refused) == (Verdict.UNKNOWN, "key_options_forbid", True), told
+    change = Change("al", Decision.ADOPT, key, LinuxParameters(), overlap=True, replaces=key)
+    [applied] = [one async for one in session.apply([change])]
+    assert applied.error is None
+    assert host.run(f"cat {FILE}").stdout == before
 
 
 @pytest.mark.lab

@@ -85,6 +85,32 @@ async def test_what_was_disabled_is_enabled_as_it_was(request, kind, aim_at, con
 
 
 @pytest.mark.parametrize("kind", ["linux", "busybox"])
+async def test_what_was_locked_before_stays_locked(request, kind, aim_at, connect, log_in):
+    """Enabling undoes what disabling did, and no lock, expiry or nologin of somebody else's."""
+    host = request.getfixturevalue("host" if kind == "linux" else "busybox_host")
+    add_users(host)
+    if kind == "linux":
+        host.run("usermod -L -e 2099-01-01 al")
+    else:
+        host.run("passwd -l al; sed -i '/^al:/s,[^:]*$,/bin/ash,' /etc/passwd")
+    show = "grep ^al: /etc/passwd; grep ^al: /etc/shadow | cut -d : -f 1,2,8"
+    before = host.run(show).stdout
+    session = await connect(aim_at(host))
+    for _ in range(2):
+        assert [tell(one) async for one in session.disable(["al"])] == ["done"]
+    assert host.run(show).stdout != before
+    assert [tell(one) async for one in session.enable(["al"])] == ["done"]
+    assert host.run(show).stdout == before
+    # A password that is set meanwhile takes the lock away: then it is let in.
+    assert [tell(one) async for one in session.disable(["al"])] == ["done"]
+    host.run("echo al:secret | chpasswd")
+    assert [tell(one) async for one in session.disable(["al"])] == ["done"]
+    assert [tell(one) async for one in session.enable(["al"])] == ["done"]
+    assert await log_in(host, "al", Password("secret"))
+    assert host.run(show).stdout.split(":")[-1] == before.split(":")[-1], "the day on which it expires"
+
+
+@pytest.mark.parametrize("kind", ["linux", "busybox"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['do']} {case['it']}")
 async def test_case(request, kind, case, aim_at, connect):
     """One case: the answer, what it says, what is there afterwards; and the same once more does no harm."""

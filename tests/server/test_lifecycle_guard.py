@@ -176,3 +176,40 @@ def test_an_hour_later_it_is_tried_again() -> None:
     scene.host.accounts["alice"].set_secret(scene.known["listed"])
     assert find_record(run("verify"), "alice").status == "succeeded"
     assert scene.read_sync() == "in_sync"
+
+
+def test_a_refusal_is_written_down_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the run goes on, so that whoever takes it over from a process that was killed knows of it."""
+    from provost.server.models import Rejection
+    from provost.server.services import execution
+
+    monkeypatch.setattr(execution, "_BATCH_SECONDS", 3600)
+    scene = Scene("alice", SecretType.PASSWORD)
+    scene.add_subject("other")
+    scene.add("bob")
+    counts: list[int] = []
+
+    async def play(step: memory.Step, username: str) -> None:
+        if (step, username) == (memory.Step.VERIFY, "bob"):
+            for _ in range(100):
+                if count := await asyncio.to_thread(Rejection.objects.count):
+                    break
+                await asyncio.sleep(0.05)
+            counts.append(count)
+
+    scene.host.script = play
+    run("verify")
+    assert counts == [1]
+
+
+def test_su_is_counted_against_root() -> None:
+    """Passwords of root's that su has refused are refused logins of root's, in all runs together."""
+    scene = Scene("su", SecretType.SSH_KEY)
+    scene.add_subject("listed")
+    scene.host.accounts["root"].password = "another"
+    for _ in range(3):
+        run("verify")
+    assert scene.host.accounts["root"].refused == LIMIT
+    assert scene.host.accounts["ops"].refused == 0
+    record = find_record(run("verify"), "ops")
+    assert (record.status, record.reason) == ("skipped", "lockout_guard")

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -16,14 +17,16 @@ from provost.core.errors import (
     ChangeUnknown,
     HostKeyRefused,
     LoginRefused,
+    LoginUnanswered,
     LookupFailed,
     ProvostError,
     Unreachable,
 )
 from provost.core.job import Job, Login, Outcome, Staged, Target, Wanted
-from provost.core.model import Decision, SecretType, Status
+from provost.core.model import Action, Become, Decision, SecretType, Status
 from provost.core.secrets import Password, SshKey
 from provost.engine.limits import Limits
+from provost.vault.keys import generate_key
 
 ROOT = Login("root", Password("root-secret"))
 PATIENT = Limits(backoff=0)
@@ -56,6 +59,7 @@ class Scripted(Host):
         self.cancel = asyncio.Event()
         self.halt = asyncio.Event()
         self.calls: Counter[Step] = Counter()
+        self.refusals: list[str] = []
         self.faults: dict[tuple[Step, str], list[Exception | Callable[[], object]]] = {}
 
     def on(self, step: Step, *faults: Exception | Callable[[], object], username: str = "root") -> "Scripted":
@@ -89,6 +93,7 @@ async def push(
 
     kinds = {"memory": connector or MemoryConnector({"10.0.0.1": host})}
     events = [event async for event in engine.run(give(), kinds, limits, host.cancel, host.halt)]
+    host.refusals = [event.username for event in events if isinstance(event, engine.RefusalSeen)]
     [outcomes] = [event.outcomes for event in events if isinstance(event, engine.Settled)]
     assert [outcome.username for outcome in outcomes] == [wanted.username for wanted in job.wanted]
     assert all(outcome.asset_id == 7 for outcome in outcomes)
@@ -162,6 +167,45 @@ async def test_the_second_privileged_account_acts_when_the_first_is_refused() ->
     host = Scripted().on(Step.OPEN, LoginRefused("no"))
     [outcome] = await push(host, make_job(want("a", None, stage(1)), logins=(ROOT, Login("ops"))))
     assert (outcome.status, outcome.actor) == (Status.SUCCEEDED, "ops")
+
+
+@pytest.mark.parametrize("code", ["login_unanswered", "become_unanswered"])
+async def test_a_login_without_an_answer_is_counted_and_not_tried_again(code: str) -> None:
+    """The host may have refused it; a second privileged account is tried, and only that one after a pause."""
+    ops = Login("ops", ROOT.password, become=Become.SU, become_password=Password("root-secret"))
+    host = Scripted().on(Step.OPEN, LoginUnanswered("?", code=code), username="ops")
+    [outcome] = await push(host, make_job(want("a", None, stage(1)), logins=(ops,)))
+    assert (outcome.status, outcome.reason) == (Status.FAILED, code)
+    assert host.refusals == ["root" if code == "become_unanswered" else "ops"]
+    assert host.calls == {Step.OPEN: 1}
+    host.on(Step.OPEN, LoginUnanswered("?", code=code), username="ops")
+    host.faults[Step.OPEN, "root"] = [Unreachable("it reboots")]
+    [outcome] = await push(host, make_job(want("a", None, stage(1)), logins=(ops, ROOT)))
+    assert (outcome.status, outcome.actor) == (Status.SUCCEEDED, "root")
+    assert host.calls[Step.OPEN] == 1 + 1 + 2
+
+
+async def test_a_verification_without_an_answer_is_counted() -> None:
+    """It says nothing of the secret, and the account has one login less."""
+    host = Scripted().on(Step.VERIFY, LoginUnanswered("?"), username="a")
+    [outcome] = await push(host, make_job(want("a", None, stage(1))))
+    assert (outcome.status, outcome.reason) == (Status.UNVERIFIED, "login_unanswered")
+    assert host.refusals == ["a"]
+
+
+async def test_a_refused_su_is_counted_against_root() -> None:
+    """It is root's password that su heard; when root can afford no more, it is not asked."""
+    ops = Login("ops", Password("hers"), become=Become.SU, become_password=Password("wrong"))
+    host = Scripted(ops="hers", root="root-secret")
+    [outcome] = await push(host, make_job(want("a", None, stage(1)), logins=(ops,)))
+    assert (outcome.status, outcome.reason) == (Status.FAILED, "become_refused")
+    assert host.refusals == ["root"]
+    assert {name: account.refused for name, account in host.accounts.items()} == {"ops": 0, "root": 1}
+    spent = replace(ops, asked_tries=0)
+    [outcome] = await push(host, make_job(want("a", None, stage(1)), logins=(spent,)))
+    assert (outcome.status, outcome.reason) == (Status.FAILED, "lockout_guard")
+    assert "root was refused" in outcome.message
+    assert host.calls == {Step.OPEN: 1}
 
 
 @pytest.mark.parametrize("step", [Step.OPEN, Step.OBSERVE])
@@ -562,3 +606,35 @@ async def test_halt_settles_by_phase(step: Step, expected: list[tuple[Status, st
     outcomes = await push(host, job, limits=limits)
     assert [(o.status, o.reason, o.settled) for o in outcomes] == expected
     assert host.cancel.is_set()
+
+
+class Noting(MemoryConnector):
+    """A connector that keeps the changes that it is asked for."""
+
+    def __init__(self, host: Host) -> None:
+        super().__init__({"10.0.0.1": host})
+        self.changes: list[Change] = []
+
+    async def open(self, target: Target, login: Login, timeouts: Timeouts, witness: Witness) -> MemorySession:
+        """Open a session whose changes are kept."""
+        session = await super().open(target, login, timeouts, witness)
+
+        def apply(changes: Sequence[Change]) -> AsyncIterator[Applied]:
+            self.changes += changes
+            return MemorySession.apply(session, changes)
+
+        setattr(session, "apply", apply)  # noqa: B010  # mypy would not have it assigned
+        return session
+
+
+async def test_a_key_that_is_set_again_keeps_its_options() -> None:
+    """A reconciliation names the key itself as the one whose options the line gets."""
+    key = generate_key("ed25519")
+    host = Scripted(a="")
+    connector = Noting(host)
+    wanted = Wanted("a", SecretType.SSH_KEY, key)
+    job = replace(make_job(wanted), action=Action.RECONCILE)
+    [outcome] = await push(host, job, connector=connector)
+    assert (outcome.status, outcome.reason) == (Status.SUCCEEDED, "reconciled")
+    [change] = connector.changes
+    assert (change.secret, change.overlap, change.replaces) == (key, True, key)

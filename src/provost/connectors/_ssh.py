@@ -5,7 +5,6 @@ The underscore keeps this module out of the list of kinds.
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -14,12 +13,15 @@ import asyncssh
 
 from provost.connectors._network import explain_failure
 from provost.core.connector import Timeouts, Verification, Witness
-from provost.core.errors import HostKeyRefused, LoginRefused, TargetError, Unreachable
+from provost.core.errors import HostKeyRefused, LoginRefused, LoginUnanswered, TargetError, Unreachable
 from provost.core.job import HostTrust, Login, Target
 from provost.core.model import Verdict
 from provost.core.secrets import Password, Secret, SshKey
 
 _SSH_PORT = 22
+_SAYS_TOO_MANY = "Too many authentication failures"
+"""How sshd answers the last of MaxAuthTries refused logins."""
+
 _PLAIN_ALGORITHMS = (
     "ssh-ed25519",
     "ecdsa-sha2-nistp256",
@@ -39,7 +41,7 @@ class _Client(asyncssh.SSHClient):
         self._login = login
         self._seen = seen
         self._witness = witness
-        self._password_given = False
+        self.password_given = False
         self.known_otherwise = False
         self.refusal: HostKeyRefused | None = None
         self.methods: set[str] = set()
@@ -78,7 +80,7 @@ class _Client(asyncssh.SSHClient):
 
     def kbdint_auth_requested(self) -> str | None:
         self.methods.add("password")
-        return None if self._password_given or self._login.password is None else ""
+        return None if self.password_given or self._login.password is None else ""
 
     def kbdint_challenge_received(
         self, _name: str, _instructions: str, _lang: str, prompts: Sequence[tuple[str, bool]]
@@ -90,9 +92,9 @@ class _Client(asyncssh.SSHClient):
         return None  # a second factor or a forced change: nothing that Provost could answer
 
     def _give_password(self) -> str | None:
-        if self._password_given or self._login.password is None:
+        if self.password_given or self._login.password is None:
             return None
-        self._password_given = True
+        self.password_given = True
         return self._login.password.text
 
 
@@ -139,6 +141,24 @@ def _explain(error: BaseException, target: Target) -> TargetError:
     return TargetError(f"SSH with {name} ({place}) failed: {error}.", code="ssh_failed")
 
 
+def _explain_login(error: BaseException, target: Target, login: Login, client: _Client) -> TargetError:
+    """As `_explain`, of a login that ended without an answer: it may have been refused all the same."""
+    told = _explain(error, target)
+    if isinstance(error, asyncssh.ProtocolError) and _SAYS_TOO_MANY in error.reason:
+        if login.password is None or client.password_given:
+            return LoginRefused(f"{target.asset} refused the login of {login.username} (MaxAuthTries).")
+        return LoginRefused(
+            f"{target.asset} refused the key of {login.username}, and then took no password (MaxAuthTries).",
+            code="login_method_unavailable",
+        )
+    if client.password_given:
+        return LoginUnanswered(
+            f"{target.asset} was given the password of {login.username}, and what it said to that was not "
+            f"heard: {told.message}"
+        )
+    return told
+
+
 class Routes:
     """The ways to the targets of one run: each gateway is logged in to once, and shared.
 
@@ -149,6 +169,8 @@ class Routes:
         self._gateways: dict[int, asyncio.Task[asyncssh.SSHClientConnection]] = {}
         self._tunnels: dict[int, tuple[asyncssh.SSHClientConnection, asyncssh.SSHListener]] = {}
         self._seen: dict[int, str] = {}
+        self._refusals: dict[tuple[int, Login], str] = {}
+        """Why gateways did not let logins in. None is tried twice in a run."""
 
     async def connect(
         self, target: Target, login: Login, timeouts: Timeouts, witness: Witness | None
@@ -159,6 +181,7 @@ class Routes:
             Unreachable: no connection, or a gateway that cannot be passed.
             LoginRefused: the credential was heard and refused; the code is `login_method_unavailable` when the
                 server never asked for it.
+            LoginUnanswered: a password was given, and the connection ended or no answer came in time.
             HostKeyRefused: the host's key is not trusted.
         """
         tunnel = await self._reach_gateway(target.via, timeouts, witness) if target.via else None
@@ -200,7 +223,11 @@ class Routes:
         except asyncssh.HostKeyNotVerifiable as error:
             raise client.refusal or HostKeyRefused(f"{target.asset}: {error}.") from error
         except (OSError, asyncssh.Error) as error:
-            raise _explain(error, target) from error
+            raise _explain_login(error, target, login, client) from error
+        except asyncio.CancelledError:
+            if client.password_given and witness:
+                witness.see_refusal(target.asset_id, login.username)
+            raise
 
     async def reach(self, target: Target, timeouts: Timeouts, witness: Witness | None) -> tuple[str, int]:
         """Return the address and port to connect to for a target whose driver makes its own connections.
@@ -250,21 +277,26 @@ class Routes:
         if not gateway.logins:
             raise LoginRefused(f"{gateway.asset} has no account to log in with.", code="no_privileged_account")
         refusals = []
-        heard: Counter[str] = Counter()
         for login in gateway.logins:
-            if login.tries <= heard[login.username]:
+            if (gateway.asset_id, login) in self._refusals:
+                refusals.append(self._refusals[gateway.asset_id, login])
+                continue
+            account = gateway.asset_id, login.username
+            if login.tries <= sum(account == (asset_id, one.username) for asset_id, one in self._refusals):
                 refusals.append(f"{login.username} on {gateway.asset} was refused too often in the last hour.")
                 continue
             try:
                 return await self.connect(gateway, login, timeouts, witness)
             except LoginRefused as error:
-                if witness:
-                    witness.see_refusal(gateway.asset_id, login.username)
+                if witness and error.code in {LoginRefused.code, LoginUnanswered.code}:
+                    witness.see_refusal(*account)
                 refusals.append(error.message)
-                heard[login.username] += 1
+                self._refusals[gateway.asset_id, login] = error.message
         raise LoginRefused(" ".join(refusals))
 
-    async def verify(self, target: Target, username: str, secret: Secret, timeouts: Timeouts) -> Verification:
+    async def verify(
+        self, target: Target, username: str, secret: Secret, timeouts: Timeouts, witness: Witness
+    ) -> Verification:
         """Log in once as `username`, and tell what that told."""
         if isinstance(secret, Password):
             login = Login(username, password=secret)
@@ -275,11 +307,12 @@ class Routes:
         else:
             login = Login(username, key=SshKey(secret.public, secret.private))
         try:
-            connection = await self.connect(target, login, timeouts, None)
+            connection = await self.connect(target, login, timeouts, witness)
         except LoginRefused as error:
             if error.code == LoginRefused.code:
                 return Verification(Verdict.REJECTED, "login_rejected", error.message, refused=True)
-            return Verification(Verdict.UNKNOWN, error.code, error.message)
+            refused = isinstance(error, LoginUnanswered)
+            return Verification(Verdict.UNKNOWN, error.code, error.message, refused=refused)
         except TargetError as error:
             return Verification(Verdict.UNKNOWN, error.code, error.message)
         connection.close()

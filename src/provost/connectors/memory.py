@@ -27,6 +27,7 @@ from provost.core.errors import (
     ChangeRefused,
     HostKeyRefused,
     LoginRefused,
+    LoginUnanswered,
     LookupFailed,
     Refused,
     TargetError,
@@ -61,7 +62,7 @@ class Step(StrEnum):
     DISCOVER = "discover"
     """Before each account is told of, and with an empty name before the first."""
     VERIFY = "verify"
-    """Before a verifying login: `LoginRefused` rejects it, another error leaves it unknown."""
+    """Before a verifying login: `LoginRefused` rejects it, others (`LoginUnanswered`) leave it unknown."""
 
 
 Script = Callable[[Step, str], Awaitable[None]]
@@ -203,8 +204,8 @@ class MemoryConnector:
             await host.script(Step.OPEN, login.username)
             _check_host_key(host, target, witness)
             _check_login(host, target, login)
-        except LoginRefused:
-            host.note_refusal(login.username)
+        except LoginRefused as error:
+            host.note_refusal(login.asked if error.code.startswith("become_") else login.username)
             raise
         return MemorySession(host, target.asset, login)
 
@@ -276,6 +277,9 @@ class MemorySession:
         """Compare the secret with the account's."""
         try:
             await self._host.script(Step.VERIFY, username)
+        except LoginUnanswered as error:
+            self._host.note_refusal(username)
+            return Verification(Verdict.UNKNOWN, error.code, error.message, refused=True)
         except LoginRefused as error:
             self._host.note_refusal(username)
             return Verification(Verdict.REJECTED, error.code, error.message, refused=True)

@@ -26,7 +26,11 @@ class Witness(Protocol):
         ...
 
     def see_refusal(self, asset_id: int, username: str) -> None:
-        """Take note that a gateway heard a login and refused it: too many of these lock an account out."""
+        """Take note of a refused login that no error and no answer tells of.
+
+        Too many of these lock an account out.  It was a gateway's; or it was given a password, and broken off
+        before that was answered.
+        """
         ...
 
 
@@ -91,8 +95,8 @@ class Applied:
 class Verification:
     """What a fresh login told, and for anything but `accepted` a code and a sentence why.
 
-    `refused`: the target heard a secret and said no, whatever that means.  Too many of these lock an account
-    out.
+    `refused`: the target heard a secret and said no, whatever that means; or it was given a password, and
+    perhaps said no (`LoginUnanswered`).  Too many of these lock an account out.
     """
 
     verdict: Verdict
@@ -239,6 +243,7 @@ class Connector(Protocol):
         Raises:
             Unreachable: no connection.
             LoginRefused: the account was refused, or is not privileged there.
+            LoginUnanswered: it was given a password, and the connection ended or no answer came in time.
             HostKeyRefused: the host is not the one it was.
         """
         ...

@@ -9,6 +9,7 @@
     ├── TargetError          something on, or on the way to, a target system
     │   ├── Unreachable      no connection; worth another try
     │   ├── LoginRefused     the target heard the credential and said no; never tried again by itself
+    │   │   └── LoginUnanswered  it was given a password, and perhaps said no; not tried again by itself, either
     │   ├── HostKeyRefused   the host's key is not the one that Provost trusts
     │   ├── LookupFailed     whether an account exists could not be established
     │   ├── ChangeRefused    the target said no, and certainly nothing was set
@@ -82,6 +83,15 @@ class LoginRefused(TargetError):
     """The target heard the credential and said no."""
 
     code = "privileged_login_refused"
+
+
+class LoginUnanswered(LoginRefused):
+    """The target was given a password, and what it said to that was not heard.
+
+    `become_unanswered`: it was given the one that it takes to become root.
+    """
+
+    code = "login_unanswered"
 
 
 class HostKeyRefused(TargetError):

@@ -22,7 +22,7 @@ class Login:
 
     `become_password` is what sudo (the login's own password) or su (root's) asks for; None when not held.
     `staged` are the pending secrets among these: a login that is accepted proves them.  `tries` is how many
-    refused logins the account can still afford in this hour.
+    refused logins the account can still afford in this hour, `asked_tries` how many the `asked` one.
     """
 
     username: str
@@ -32,6 +32,7 @@ class Login:
     become_password: Password | None = None
     staged: tuple[UUID, ...] = ()
     tries: int = 2
+    asked_tries: int = 2
 
     @property
     def asked(self) -> str:

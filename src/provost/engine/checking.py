@@ -85,9 +85,14 @@ async def _look(work: Work, presence: Mapping[str, Presence], *, repair: bool) -
         if work.ledger.is_settled(wanted):
             return
         if repair and verification.verdict is Verdict.REJECTED:
-            overlap = isinstance(secret, SshKey)
+            key = secret if isinstance(secret, SshKey) else None
             refused[wanted] = Change(
-                wanted.username, Decision.ADOPT, secret, work.job.parameters, overlap=overlap
+                wanted.username,
+                Decision.ADOPT,
+                secret,
+                work.job.parameters,
+                overlap=key is not None,
+                replaces=key,  # what is left of its line keeps its options
             )
         else:
             _settle(work, wanted, verification)

@@ -21,7 +21,7 @@ class HostKeySeen:
 
 @dataclass(frozen=True, slots=True)
 class RefusalSeen:
-    """A target heard a login and refused it."""
+    """A target refused a login; or was given a password, and perhaps did."""
 
     asset_id: int
     username: str

@@ -16,7 +16,7 @@ from provost.engine.events import Event, HostKeySeen, RefusalSeen, SecretProven
 from provost.engine.ledger import Ledger
 from provost.engine.limits import Limits
 from provost.engine.scrub import Scrubber, collect_secrets
-from provost.engine.ways import BECOME, Ways, has_key_beside, narrow
+from provost.engine.ways import BECOME, Ways, find_refused, has_key_beside, list_at_stake, narrow
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -31,7 +31,7 @@ GUARD: Final = "lockout_guard"
 """Why a login was not tried: the account has been refused so often in the last hour that it might be locked."""
 
 _HEARD: Final = frozenset({LoginRefused.code, BECOME})
-"""Codes of refusals that a target counts against an account."""
+"""Codes of logins that were answered with no."""
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,8 @@ class Work:
         self._scrubber = Scrubber(collect_secrets(job))
         self.ledger = Ledger(job, self._scrubber)
         self._session: Session | None = None
-        self._tries = {login.username: login.tries for login in job.target.logins}
+        self._tries = {login.asked: login.asked_tries for login in job.target.logins}
+        self._tries |= {login.username: login.tries for login in job.target.logins}
         self._tries |= {wanted.username: wanted.tries for wanted in job.wanted}
         self.ways = Ways(job.target.logins)
         self.proven: set[UUID] = set()
@@ -127,7 +128,7 @@ class Work:
         self._emit(HostKeySeen(asset_id, key))
 
     def see_refusal(self, asset_id: int, username: str) -> None:
-        """Pass on that a login was heard and refused, and count it where it is on this target."""
+        """Pass on that a login was refused, or perhaps was, and count it where it is on this target."""
         self._emit(RefusalSeen(asset_id, username))
         if asset_id == self.job.target.asset_id:
             self._tries[username] = self._tries.get(username, 0) - 1
@@ -211,16 +212,17 @@ class Work:
 
     async def _open_as(self, login: Login) -> None:
         connector = self._connectors[self.job.target.kind]
-        if self._tries[login.username] < 1:
-            raise LoginRefused(_tell_guard(login.username, self.asset), code=GUARD)
+        for username in list_at_stake(login):
+            if self._tries[username] < 1:
+                raise LoginRefused(_tell_guard(username, self.asset), code=GUARD)
         try:
             async with asyncio.timeout(self._patience):
                 self._session = await connector.open(self.job.target, login, self._limits.timeouts, self)
         except TimeoutError:
             raise Unreachable(f"{self.asset} stopped answering before anything was changed.") from None
         except LoginRefused as error:
-            if error.code in _HEARD:
-                self.see_refusal(self.job.target.asset_id, login.username)
+            if username := find_refused(login, error):
+                self.see_refusal(self.job.target.asset_id, username)
             raise
         self.ledger.actor = self._session.actor
 

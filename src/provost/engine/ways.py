@@ -4,13 +4,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from provost.core.errors import LoginRefused
+from provost.core.errors import LoginRefused, LoginUnanswered
 from provost.core.job import Login, Wanted
 from provost.core.model import Verdict
 from provost.core.secrets import Password, Secret
 
 BECOME: Final = "become_refused"
 """The code of a login that was let in and did not become root."""
+
+
+BECOME_UNANSWERED: Final = "become_unanswered"
+"""The code of a login that was let in, gave the password that it takes to become root, and heard no answer."""
 
 
 class Ways:
@@ -79,6 +83,19 @@ def hangs_on(wanted: Wanted, secret: Secret | None) -> bool:
     if wanted.login is None:
         return False
     return wanted.login.asked == wanted.username or not has_key_beside(wanted, secret)
+
+
+def list_at_stake(login: Login) -> list[str]:
+    """Return the accounts that a login may be refused as: its own, and the one whose password it gives."""
+    return list(dict.fromkeys([login.username, *([login.asked] if login.become_password else [])]))
+
+
+def find_refused(login: Login, error: LoginRefused) -> str:
+    """Return the account that an error counts against on the target, or an empty string."""
+    if error.code in {BECOME, BECOME_UNANSWERED}:
+        return list_at_stake(login)[-1]
+    counts = error.code == LoginRefused.code or isinstance(error, LoginUnanswered)
+    return login.username if counts else ""
 
 
 def narrow(way: Login, wanted: Wanted, secret: Secret, verdict: Verdict) -> Login | None:

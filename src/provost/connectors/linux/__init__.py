@@ -56,7 +56,7 @@ class LinuxConnector:
         """Log in as a privileged account that is, or becomes, root."""
         connection = await self._routes.connect(target, login, timeouts, witness)
         try:
-            shell = await Shell.open(connection, login, target.asset, timeouts)
+            shell = await Shell.open(connection, login, target, timeouts, witness)
         except BaseException:
             connection.close()
             raise
@@ -67,6 +67,7 @@ class LinuxConnector:
             shell=shell,
             routes=self._routes,
             timeouts=timeouts,
+            witness=witness,
         )
 
     async def close(self) -> None:

@@ -37,8 +37,8 @@ def encode_change(index: int, change: Change, options: LinuxOptions, shell: Shel
 
 def encode_withdrawal(index: int, withdrawal: Withdrawal, options: LinuxOptions) -> bytes:
     """Return the lines that take keys away, and answer with `index`."""
-    keep = _get_blob(withdrawal.keep)
-    gone = {_get_blob(key) for key in withdrawal.gone} - {keep}
+    keep = get_blob(withdrawal.keep)
+    gone = {get_blob(key) for key in withdrawal.gone} - {keep}
     return b"".join(
         (
             quote_command("p_start", str(index), withdrawal.username),
@@ -48,7 +48,8 @@ def encode_withdrawal(index: int, withdrawal: Withdrawal, options: LinuxOptions)
     )
 
 
-def _get_blob(key: SshKey) -> str:
+def get_blob(key: SshKey) -> str:
+    """Return what of a key is in its line of authorized_keys, whatever stands around it."""
     return key.public.split()[1]
 
 
@@ -57,8 +58,8 @@ def _encode_secret(secret: Secret, change: Change, parameters: LinuxParameters, 
         return b"p_password\n" + secret.text.encode() + b"\n"
     strategy = KeyStrategy.APPEND if change.overlap else parameters.key_strategy
     inherits = change.replaces if change.overlap and not parameters.key_options else None
-    after = _get_blob(inherits) if inherits else ""
-    command = quote_command("p_key", options.authorized_keys_file or "", strategy, _get_blob(secret), after)
+    after = get_blob(inherits) if inherits else ""
+    command = quote_command("p_key", options.authorized_keys_file or "", strategy, get_blob(secret), after)
     return command + write_key_line(secret.public, parameters.key_options).encode() + b"\n"
 
 

@@ -25,7 +25,8 @@ class Policy:
     def find_bar(self, username: str, secret_type: SecretType) -> str:
         """Return what forbids `username` to log in with this type of secret, or an empty string.
 
-        User and group patterns as in sshd_config(5); a pattern's @host part is taken to match.
+        User and group patterns as in sshd_config(5). Whether a pattern's @host part matches is not known from
+        here: such a pattern may forbid, and does not allow.
         """
         groups = self._list("groups")
         users_allowed, groups_allowed = self._list("allowusers"), self._list("allowgroups")
@@ -36,6 +37,10 @@ class Policy:
             (not is_root and self._list("nologin"), "/etc/nologin exists"),
             (_match(self._list("denyusers"), [username]), "sshd's DenyUsers names it"),
             (users_allowed and not _match(users_allowed, [username]), "sshd's AllowUsers does not name it"),
+            (
+                users_allowed and not _match([one for one in users_allowed if "@" not in one], [username]),
+                "sshd's AllowUsers names it for some addresses alone",
+            ),
             (_match(self._list("denygroups"), groups), "sshd's DenyGroups names a group of it"),
             (groups_allowed and not _match(groups_allowed, groups), "sshd's AllowGroups names no group of it"),
             (
@@ -55,6 +60,10 @@ class Policy:
             ),
         )
         return next((why for holds, why in bars if holds), "")
+
+    def binds_key(self) -> bool:
+        """Tell whether options of the key itself may forbid the login."""
+        return bool(self._list("keyoptions"))
 
     def _has_expired(self) -> bool:
         """Compare with shadow(5)'s day of expiry, in days since 1970."""

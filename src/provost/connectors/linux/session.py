@@ -1,24 +1,28 @@
 """A privileged session on one Linux host."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 
 import asyncssh
 
 from provost.connectors._ssh import Routes
-from provost.connectors.linux.changes import encode_change, encode_withdrawal
+from provost.connectors.linux.changes import encode_change, encode_withdrawal, get_blob
 from provost.connectors.linux.discovery import Discovery
 from provost.connectors.linux.leaving import encode_disabling, encode_enabling, encode_removal
 from provost.connectors.linux.parameters import LinuxOptions
 from provost.connectors.linux.policy import Policy
 from provost.connectors.linux.shell import Shell, quote_command
-from provost.core.connector import Applied, Change, Removal, Timeouts, Verification, Withdrawal
+from provost.core.connector import Applied, Change, Removal, Timeouts, Verification, Withdrawal, Witness
 from provost.core.errors import ChangeRefused, ChangeUnknown, LookupFailed, TargetError
 from provost.core.facts import Facts
 from provost.core.job import Target
-from provost.core.model import Presence, SecretType, Verdict
-from provost.core.secrets import Secret
+from provost.core.model import Presence, Verdict
+from provost.core.secrets import Secret, SshKey
+
+_BINDING = re.compile(r"(from|expiry-time)=", re.IGNORECASE)
+"""Options of a key that let it in from some addresses alone, or until some day."""
 
 _REFUSALS = frozenset(
     {
@@ -36,6 +40,10 @@ _DOUBTS = frozenset(
 )
 
 
+_MOST_LINES = 10_000
+"""Lines that are read until all is told of what may forbid a login."""
+
+
 class LinuxSession:
     """One connection and one remote shell, as root."""
 
@@ -48,6 +56,7 @@ class LinuxSession:
         shell: Shell,
         routes: Routes,
         timeouts: Timeouts,
+        witness: Witness,
     ) -> None:
         self.actor = actor
         self._target = target
@@ -56,6 +65,7 @@ class LinuxSession:
         self._shell = shell
         self._routes = routes
         self._timeouts = timeouts
+        self._witness = witness
         self._bound: set[str] = set()
         self._asking = asyncio.Lock()  # several verifications go on at once, over one shell
 
@@ -65,6 +75,8 @@ class LinuxSession:
         seen: dict[str, Presence | TargetError] = {}
         while True:
             match await self._shell.read_answer():
+                case ["seen", name, *_] if name not in usernames:
+                    pass
                 case ["seen", name, "unknown", *rest]:
                     seen[name] = LookupFailed(
                         f"{self._target.asset} cannot tell whether {name} exists: {' '.join(rest)} failed."
@@ -100,7 +112,7 @@ class LinuxSession:
     async def apply(self, changes: Sequence[Change]) -> AsyncIterator[Applied]:
         """Send every change at once; the host works through them and answers one by one."""
         for change in changes:
-            if "from=" in getattr(change.parameters, "key_options", ""):
+            if _BINDING.search(getattr(change.parameters, "key_options", "")):
                 self._bound.add(change.username)
         orders = [
             (change.username, partial(encode_change, index, change, self._options, self._shell))
@@ -175,21 +187,24 @@ class LinuxSession:
 
     async def verify(self, username: str, secret: Secret) -> Verification:
         """Log in afresh; a failure that the host's own policy explains says nothing about the secret."""
-        told = await self._routes.verify(self._target, username, secret, self._timeouts)
+        told = await self._routes.verify(self._target, username, secret, self._timeouts, self._witness)
         if told.verdict is Verdict.ACCEPTED or told.reason == "no_private_half":
             return told
-        if username in self._bound and secret.secret_type is SecretType.SSH_KEY:
-            return Verification(
-                Verdict.UNKNOWN,
-                "key_options_forbid",
-                "The push's own key_options bind this key to other addresses.",
-                refused=told.refused,
-            )
+        bound = Verification(
+            Verdict.UNKNOWN,
+            "key_options_forbid",
+            "The options of this key (from=, expiry-time=) may forbid the login.",
+            refused=told.refused,
+        )
+        if username in self._bound and isinstance(secret, SshKey):
+            return bound
         try:
             async with asyncio.timeout(self._timeouts.command), self._asking:
-                policy = await self._read_policy(username)
-        except (TargetError, TimeoutError):
-            return told
+                policy = await self._read_policy(username, secret)
+        except (TargetError, TimeoutError) as error:
+            return self._doubt(told, username, error)
+        if policy.binds_key():
+            return bound
         if forbids := policy.find_bar(username, secret.secret_type):
             return Verification(
                 Verdict.UNKNOWN,
@@ -199,10 +214,23 @@ class LinuxSession:
             )
         return told
 
-    async def _read_policy(self, username: str) -> Policy:
-        self._shell.send(quote_command("p_policy", username))
+    def _doubt(self, told: Verification, username: str, error: Exception) -> Verification:
+        """Return what a login told, where the host cannot be asked what may forbid it, or is going down."""
+        if told.verdict is not Verdict.REJECTED:
+            return told
+        why = error.message if isinstance(error, TargetError) else "no answer came in time."
+        return Verification(
+            Verdict.UNKNOWN,
+            "policy_unreadable",
+            f"{self._target.asset} refused {username}, and could not be asked what forbids the login: {why}",
+            refused=told.refused,
+        )
+
+    async def _read_policy(self, username: str, secret: Secret) -> Policy:
+        blob = get_blob(secret) if isinstance(secret, SshKey) else ""
+        self._shell.send(quote_command("p_policy", username, self._options.authorized_keys_file or "", blob))
         settings: list[tuple[str, str]] = []
-        while True:
+        for _ in range(_MOST_LINES):
             match await self._shell.read_answer():
                 case ["policy", "ended", name]:
                     if name == username:
@@ -210,6 +238,7 @@ class LinuxSession:
                     settings.clear()  # an answer that nobody waited for any more
                 case ["policy", name, *rest]:
                     settings.append((name, " ".join(rest)))
+        raise LookupFailed(f"{self._target.asset} gave an answer without an end.")
 
     async def close(self) -> None:
         """End the shell and the connection."""

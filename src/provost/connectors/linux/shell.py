@@ -9,9 +9,9 @@ from importlib.resources import files
 
 import asyncssh
 
-from provost.core.connector import Timeouts
-from provost.core.errors import LoginRefused, TargetError, Unreachable
-from provost.core.job import Login
+from provost.core.connector import Timeouts, Witness
+from provost.core.errors import LoginRefused, LoginUnanswered, LookupFailed, TargetError, Unreachable
+from provost.core.job import Login, Target
 from provost.core.model import Become
 
 # Understood alike by every login shell that sshd may hand it to: no backslash, no exclamation mark, no newline.
@@ -21,6 +21,8 @@ _PROMPT = re.compile("provost-prompt-[0-9a-f]{16}")
 _CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # but for the tab
 _NOISE_LIMIT = 1 << 20
 _MESSAGE_LIMIT = 4000
+_BLOCK_LIMIT = 64 << 20
+_LINE_COST = 64  # bytes that a line takes besides its own
 _LIBRARY = ("begin", "look", "change", "keys", "serve")
 """The parts in remote/ that every shell needs; `load` sends others."""
 
@@ -39,6 +41,14 @@ def quote_command(*words: str) -> bytes:
     return shlex.join(words).encode() + b"\n"
 
 
+def _make_unanswered(login: Login, asset: str) -> LoginUnanswered:
+    return LoginUnanswered(
+        f"{login.become} on {asset} was given the password of {login.asked}, and what it said to that was not "
+        "heard.",
+        code="become_unanswered",
+    )
+
+
 class Shell:
     """The remote shell. `tools` tells the host's user management: `shadow`, `busybox` or `none`."""
 
@@ -50,32 +60,40 @@ class Shell:
         self._errors_came = asyncio.Event()
         self._drain = asyncio.create_task(self._keep_errors())
         self._loaded: set[str] = set()
+        self._unanswered = False
+        """A password was given to become root, and not answered yet."""
         self.tools = "none"
         self.hides_secrets = False
 
     @classmethod
     async def open(
-        cls, connection: asyncssh.SSHClientConnection, login: Login, asset: str, timeouts: Timeouts
+        cls,
+        connection: asyncssh.SSHClientConnection,
+        login: Login,
+        target: Target,
+        timeouts: Timeouts,
+        witness: Witness,
     ) -> "Shell":
         """Start the shell as root.
 
         Raises:
             LoginRefused: `become_refused` or `not_root`; the account cannot act as root.
+            LoginUnanswered: `become_unanswered`; sudo or su was given a password, and no answer came.
             Unreachable: the connection broke, or no shell answered.
         """
+        asset = target.asset
         prompt = f"provost-prompt-{secrets.token_hex(8)}"
         ready = f"provost-ready-{secrets.token_hex(8)}"
         go = f"provost-go-{secrets.token_hex(8)}"
         # What comes before `go` is thrown away: a password that nobody asked for must not become a command.
         wait = f"echo {ready}; while IFS= read -r l; do case $l in {go}) break;; esac; done; {_LOOP}"
-        match login.become:
-            case Become.NONE:
-                command = f"/bin/sh -c '{_LOOP}'"
-            case Become.SUDO:
-                command = f"sudo -S -p {prompt} /bin/sh -c '{wait}'"
-            case Become.SU:
-                prompt = "[Pp]assword: ?"  # su(1) has no option for it; this is the C locale's
-                command = f"env LC_ALL=C su -s /bin/sh -c '{wait}' root"
+        command = {
+            Become.NONE: f"/bin/sh -c '{_LOOP}'",
+            Become.SUDO: f"sudo -S -p {prompt} /bin/sh -c '{wait}'",
+            Become.SU: f"env LC_ALL=C su -s /bin/sh -c '{wait}' root",
+        }[login.become]
+        if login.become is Become.SU:
+            prompt = "[Pp]assword: ?"  # su(1) has no option for it; this is the C locale's
         try:
             process = await connection.create_process(command, encoding=None)
         except (OSError, asyncssh.Error) as error:
@@ -89,7 +107,14 @@ class Shell:
                 await shell._greet(login)
         except TimeoutError:
             shell.close()
+            if shell._unanswered:
+                raise _make_unanswered(login, asset) from None
             raise Unreachable(f"{asset} gave no shell in time.", code="shell_timeout") from None
+        except asyncio.CancelledError:
+            shell.close()
+            if shell._unanswered:
+                witness.see_refusal(target.asset_id, login.asked)
+            raise
         except BaseException:
             shell.close()
             raise
@@ -100,7 +125,8 @@ class Shell:
 
         Raises:
             LoginRefused: `become_refused`.
-            Unreachable: the connection broke meanwhile.
+            LoginUnanswered: the connection broke after the answer.
+            Unreachable: it broke before.
         """
         started = asyncio.create_task(self._read_until(ready.encode()))
         at_end = re.compile(prompt.encode() + rb"\Z")
@@ -114,9 +140,11 @@ class Shell:
                     asked += 1
                     if asked > 1 or login.become_password is None:
                         break
+                    self._unanswered = True
                     self.send(login.become_password.text.encode() + b"\n")
                 self._errors_came.clear()
             if started.done() and started.exception() is None:
+                self._unanswered = False
                 return
         finally:
             if not started.done():
@@ -124,7 +152,7 @@ class Shell:
         if started.done() and not started.cancelled() and (lost := started.exception()) is not None:
             await self._process.wait_closed()
             if self._process.exit_status is None:  # sudo or su said nothing: it is the connection that ended
-                raise lost
+                raise _make_unanswered(login, self._asset) if self._unanswered else lost
         name = f"{login.username} on {self._asset}"
         if asked and login.become_password is None:
             raise LoginRefused(
@@ -197,8 +225,10 @@ class Shell:
 
         Raises:
             Unreachable: `connection_lost`; the shell or the connection ended.
+            LookupFailed: there is no end to them.
         """
         lines: list[str] = []
+        size = 0
         while True:
             try:
                 line = await self._process.stdout.readuntil(b"\n")
@@ -206,6 +236,9 @@ class Shell:
                 raise self._lost() from None
             if line.startswith(self._mark):
                 return lines, line.removeprefix(self._mark).decode(errors="replace").split()
+            size += len(line) + _LINE_COST
+            if size > _BLOCK_LIMIT:
+                raise LookupFailed(f"{self._asset} tells more than {_BLOCK_LIMIT >> 20} MiB of its accounts.")
             lines.append(_CONTROLS.sub("?", line[:-1].decode(errors="replace")))
 
     async def _read_until(self, mark: bytes) -> None:

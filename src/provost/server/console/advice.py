@@ -127,6 +127,14 @@ ADVICE: Final[dict[str, Advice]] = {
         _("The host refused every privileged account; each was tried once."),
         _("Replace the privileged account's secret: open it from the asset's page. Then press Retry."),
     ),
+    "login_unanswered": Advice(
+        _("The host was given the privileged account's password, and its answer was not heard."),
+        _("It may have been refused, so it is not tried again by itself. When the host is up, press Retry."),
+    ),
+    "become_unanswered": Advice(
+        _("sudo or su was given the password, and its answer was not heard."),
+        _("It may have been refused, so it is not tried again by itself. When the host is up, press Retry."),
+    ),
     "login_method_unavailable": Advice(
         _("The host offers no way to log in with this type of secret."),
         _("Allow it in sshd_config, or give the privileged account another type of secret. Then press Retry."),
@@ -323,7 +331,7 @@ ADVICE: Final[dict[str, Advice]] = {
         _("Nothing, if that is intended."),
     ),
     "key_options_forbid": Advice(
-        _("The key's own options (from=) bind it to other addresses than Provost's, so no login was tried."),
+        _("The key's own options (from=, expiry-time=) may forbid a login from here, or by now."),
         _("Nothing, if that is intended."),
     ),
     "no_login_by_key": Advice(
@@ -333,6 +341,10 @@ ADVICE: Final[dict[str, Advice]] = {
     "key_absent": Advice(
         _("The directory does not hold this key of the account."),
         _("Reconcile the account, and find out who took the key away."),
+    ),
+    "policy_unreadable": Advice(
+        _("The login was refused, and the host could not be asked whether its policy forbids it."),
+        _("See that the host is up. Then verify again."),
     ),
     "no_private_half": Advice(
         _("Provost holds the public half of the key alone, and cannot log in with it."),

@@ -175,6 +175,8 @@ class _Work:
         """The assets whose jobs the engine has been given: something may have been set there."""
         self._turns = Turns(lease.run_id)
         self._unrecorded: asyncio.Queue[_Recorded] = asyncio.Queue()
+        self._hurry = asyncio.Event()
+        """What is unrecorded is to be written down at once."""
         self._over = asyncio.Event()
         self._lost: LeaseLost | None = None
         self._renewed = asyncio.get_running_loop().time()
@@ -189,10 +191,15 @@ class _Work:
                 async for event in events:
                     if isinstance(event, _Recorded):
                         self._unrecorded.put_nowait(event)
+                    if isinstance(
+                        event, RefusalSeen
+                    ):  # of a process that is killed, the next one has to know it
+                        self._hurry.set()
                     with suppress(OSError):  # nobody may be watching any more: no reason to stop
                         observe(event)
         finally:
             self._over.set()
+            self._hurry.set()
             try:
                 await recorder
             finally:
@@ -304,10 +311,11 @@ class _Work:
         self._turns.leave(asset_ids)
 
     async def _record(self) -> None:
-        """Write down what has come, a batch at a time, until the run is over."""
+        """Write down what has come, a batch at a time and refused logins at once, until the run is over."""
         while not (self._over.is_set() and self._unrecorded.empty()):
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._over.wait(), _BATCH_SECONDS)
+                await asyncio.wait_for(self._hurry.wait(), _BATCH_SECONDS)
+            self._hurry.clear()
             events = [self._unrecorded.get_nowait() for _ in range(self._unrecorded.qsize())]
             if events and not self._lost:
                 await self._insist(events)

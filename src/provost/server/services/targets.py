@@ -7,7 +7,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import Q
 
-from provost.core.job import HostTrust, Login, Target
+from provost.core.job import SUPERUSER, HostTrust, Login, Target
 from provost.core.model import Become, SecretType
 from provost.core.secrets import Password, Secret, SshKey
 from provost.server.models import Account, Asset, HostKey
@@ -122,7 +122,8 @@ def _build_logins(
     A rotation of the account's own secret may have been cut off: then the pending one may be in force.
     """
     passwords = {one.id: _pick_password(held.get(one.id, {})) for one in accounts}
-    root_password = next((passwords[one.id] for one in accounts if one.username == "root"), None)
+    root = next((one for one in accounts if one.username == SUPERUSER), None)
+    root_password = None if root is None else passwords[root.id]
     logins = []
     for account in chosen:
         key = held.get(account.id, {}).get(SecretType.SSH_KEY)
@@ -138,6 +139,7 @@ def _build_logins(
                 become=become,
                 become_password=asked[become],
                 tries=tries[account.id],
+                asked_tries=tries[root.id if root and become is Become.SU else account.id],
             )
             logins += [login, *_vary(login, account, accounts, left)]
     return tuple(logins)

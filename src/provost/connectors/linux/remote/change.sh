@@ -36,7 +36,7 @@ p_make() { # HOME COMMAND...: create the account, or go on with a creation that 
         return 0
         ;;
     esac
-    [ ! -e "$creating/$user" ] || began=yes
+    ! p_unfinished "$user" || began=yes
     if [ -n "$entry" ]; then
         if [ -z "$began" ]; then
             p_fail refused appeared "the account appeared on the host since it was looked for; push again"
@@ -58,7 +58,11 @@ p_make() { # HOME COMMAND...: create the account, or go on with a creation that 
     made=yes
     output=$("$@" 2>&1)
     status=$?
-    [ "$status" != 0 ] || return 0
+    if [ "$status" = 0 ]; then
+        # The note is of this account, and of none that somebody makes by its name later on.
+        p_look_up passwd "$user" | cut -d : -f 3 >>"$creating/$user"
+        return 0
+    fi
     p_fail refused create_refused "$1 ended with status $status: $output"
     case $1.$status in
     useradd.12 | useradd.13 | useradd.14) ;; # useradd(8): the account is there; its home, mail or SELinux user is not

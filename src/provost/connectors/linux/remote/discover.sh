@@ -212,11 +212,3 @@ p_discover_keys() { # PATTERN
     done
     echo Ekeys
 }
-
-p_read_as() { # USER UID GID FILE
-    if command -v setpriv >/dev/null; then
-        timeout -s KILL 5 setpriv --reuid="$2" --regid="$3" --init-groups cat -- "$4"
-    else
-        timeout -s KILL 5 su -s /bin/sh -c "cat '$(printf '%s' "$4" | sed "s/'/'\\\\''/g")'" "$1"
-    fi </dev/null
-}

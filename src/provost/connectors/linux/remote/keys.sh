@@ -189,7 +189,35 @@ p_key() { # PATTERN STRATEGY BLOB AFTER: the line for authorized_keys is the nex
     p_expand "${patterns%%"
 "*}"
     p_keep_keys "$2" "$3" "$4"
-    [ -n "$failed" ] || case $output in *[Ff][Rr][Oo][Mm]=*) say bound "$user" ;; esac
+    [ -n "$failed" ] || ! p_binds "$output" || say bound "$user"
+}
+
+p_binds() { # OPTIONS: they let a key in from some addresses alone, or until some day
+    case $1 in
+    *[Ff][Rr][Oo][Mm]=* | *[Ee][Xx][Pp][Ii][Rr][Yy]-[Tt][Ii][Mm][Ee]=*) return 0 ;;
+    esac
+    return 1
+}
+
+p_read_as() { # USER UID GID FILE: print it as the account, as sshd would read it, and not for long: its owner may stop it
+    if command -v setpriv >/dev/null; then
+        timeout -s KILL 5 setpriv --reuid="$2" --regid="$3" --init-groups cat -- "$4"
+    else
+        timeout -s KILL 5 su -s /bin/sh -c "cat '$(printf '%s' "$4" | sed "s/'/'\\\\''/g")'" "$1"
+    fi </dev/null
+}
+
+p_bound() { # USER PATTERN BLOB: options of the key in a file of the account's that sshd reads bind it
+    user=$1
+    failed=
+    p_owner
+    [ -n "$entry" ] || return 1
+    p_patterns "$2"
+    if [ -n "$failed" ] || [ "$patterns" = none ]; then return 1; fi
+    p_binds "$(printf '%s\n' "$patterns" | while IFS= read -r pattern; do
+        p_expand "$pattern"
+        [ ! -f "$file" ] || p_read_as "$user" "$uid" "$gid" "$file" 2>/dev/null
+    done | head -c 1048576 | awk -v blob="$3" '!/^[ \t]*#/ && (at = index($0, blob)) { print substr($0, 1, at - 1) }')"
 }
 
 p_withdraw() { # PATTERN KEEP GONE: take keys out of all files of the account that sshd reads

@@ -1,7 +1,8 @@
 # shellcheck shell=sh
 # The end of an account: it is disabled, or removed.
 
-# What accounts that were disabled had before, in files of their names: the day of expiry, and the shell.
+# What accounts that were disabled had before, in files of their names: the day of expiry, the shell, and `locked` if
+# the password was locked.
 disabled=/var/lib/provost/disabled
 
 # How many times, 0.1 s apart, processes are looked for and ended.
@@ -140,7 +141,7 @@ p_end_processes() { # kill all that the account runs, and wait until none is lef
 p_disable() { # ACTOR
     p_leaver "$1"
     if [ -n "$failed" ] || [ -z "$entry" ]; then return 0; fi
-    [ -e "$disabled/$user" ] || p_locked "$(p_look_up shadow "$user" 2>/dev/null)" || p_note_disabled
+    p_note_disabled
     [ -z "$failed" ] || return 0
     p_lock
     [ -z "$failed" ] || return 0
@@ -152,9 +153,25 @@ p_disable() { # ACTOR
 }
 
 p_note_disabled() { # before it is disabled: what p_enable puts back
+    before=$(p_look_up shadow "$user" 2>/dev/null)
+    expires=$(printf '%s' "$before" | cut -d : -f 8)
+    shell=${entry##*:}
+    locked=
+    ! p_locked "$before" || locked=locked
+    if [ -e "$disabled/$user" ]; then
+        # Since it was disabled, nothing but a new password may have taken the lock away.
+        [ -z "$locked" ] || return 0
+        { IFS= read -r expires && IFS= read -r shell; } <"$disabled/$user"
+    elif [ -n "$locked" ]; then
+        # As p_lock leaves an account: what it was before is not known.
+        case $tools.$expires.$shell in
+        shadow.1.* | busybox.*/nologin | busybox.*/false) return 0 ;;
+        esac
+    fi
     mkdir -p "$disabled" 2>/dev/null
-    if ! printf '%s\n' "$(p_look_up shadow "$user" 2>/dev/null | cut -d : -f 8)" "${entry##*:}" >"$disabled/$user"; then
-        rm -f "$disabled/$user"
+    draft=$disabled/.$user.draft
+    if ! printf '%s\n' "$expires" "$shell" "$locked" >"$draft" || ! mv -f "$draft" "$disabled/$user"; then
+        rm -f "$draft"
         p_fail refused host_not_writable "could not write in $disabled: is the disk full or read-only?"
     fi
 }
@@ -170,8 +187,9 @@ p_enable() { # ACTOR: as it was before p_disable, as far as that is known
     expires=
     shell=${entry##*:}
     case $shell in */nologin | */false) shell=/bin/sh ;; esac
+    locked=
     if [ -e "$disabled/$user" ]; then
-        { IFS= read -r expires && IFS= read -r shell; } <"$disabled/$user"
+        { IFS= read -r expires && IFS= read -r shell && IFS= read -r locked; } <"$disabled/$user"
     fi
     if [ "$tools" = shadow ]; then
         output=$(usermod -e "$expires" "$user" 2>&1) ||
@@ -180,9 +198,10 @@ p_enable() { # ACTOR: as it was before p_disable, as far as that is known
         output=$(p_shell "$shell" 2>&1) || p_fail refused enable_refused "the shell could not be set: $output"
     fi
     [ -z "$failed" ] || return 0
-    case $before in
-    "$user":!:*) ;; # it has no password that could be let in again
-    "$user":!*)
+    case $locked/$before in
+    locked/*) ;;      # so it was before
+    "/$user":!:*) ;; # it has no password that could be let in again
+    "/$user":!*)
         if [ "$tools" = shadow ]; then output=$(usermod -U "$user" 2>&1); else output=$(passwd -u "$user" 2>&1); fi
         # shellcheck disable=SC2181  # of either
         [ $? = 0 ] || p_fail unsure enable_unsure "the password is locked still: $output"

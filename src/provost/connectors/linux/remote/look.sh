@@ -44,6 +44,13 @@ p_look_up() { # DATABASE USER...: their lines of passwd or shadow, as getent(1) 
     done <"$database"
 }
 
+p_unfinished() { # USER: a note says that its creation was not finished; one with a uid is of no other account
+    [ -e "$creating/$1" ] || return 1
+    noted=
+    { read -r _ && read -r noted; } 2>/dev/null <"$creating/$1"
+    [ -z "$noted" ] || [ "$noted" = "$(p_look_up passwd "$1" | cut -d : -f 3)" ]
+}
+
 p_observe() { # USER...: one answer each
     found=$(p_look_up passwd "$@" 2>&1)
     status=$?
@@ -71,7 +78,7 @@ $name:"*) there=0 ;;
             ;;
         esac
         case $there in
-        0) if [ -e "$creating/$name" ]; then say seen "$name" incomplete; else say seen "$name" present; fi ;;
+        0) if p_unfinished "$name"; then say seen "$name" incomplete; else say seen "$name" present; fi ;;
         2)
             # A directory that is down may know users that getent cannot tell of.
             if [ -n "$down" ]; then say seen "$name" unknown "$down, which it should ask,"; else say seen "$name" absent; fi
@@ -87,7 +94,7 @@ p_sshd() { # USER: sshd's settings for this user, as sshd -T prints them (sshd(8
     "$(command -v sshd)" -T -C "user=$1,host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22" 2>/dev/null
 }
 
-p_policy() { # USER: what might forbid a login that a right secret would get
+p_policy() { # USER PATTERN BLOB: what might forbid a login that a right secret would get; BLOB is of the key, if it is one
     if [ -e /etc/nologin ]; then say policy nologin yes; fi
     p_sshd "$1" | while read -r setting value; do
         case $setting in
@@ -102,5 +109,6 @@ p_policy() { # USER: what might forbid a login that a right secret would get
     case $entry in "$1":!*) say policy locked yes ;; esac
     expires=$(printf '%s' "$entry" | cut -d : -f 8)
     [ -z "$expires" ] || say policy expires "$expires"
+    if [ -n "$3" ] && p_bound "$1" "$2" "$3"; then say policy keyoptions yes; fi
     say policy ended "$1"
 }
