@@ -362,6 +362,21 @@ def test_lifetime_that_cannot_be_meant_is_refused():
         set_life(expires_at=later(days=1))
 
 
+def test_enabling_some_accounts_enables_no_others():
+    """Of accounts named with their assets, each is enabled there, and none of that name elsewhere."""
+    from provost.server.models import Account
+    from provost.server.services.accounts import find_places
+
+    for name in ("db1", "db2"):
+        add_asset(name)
+        push("alice", "bob", asset=name)
+        do(DisableSpec(action="disable", assets=(name,), usernames=("alice", "bob")))
+    enable = EnableSpec(action="enable", assets=("db1", "db2"), usernames=("alice", "bob"))
+    do(enable, places=find_places(by=BY, names=["alice@db1", "bob@db2"]))
+    disabled = Account.objects.exclude(disabled_at=None)
+    assert sorted(map(str, disabled.select_related("asset"))) == ["alice@db2", "bob@db1"]
+
+
 def test_account_off_the_list_has_no_end():
     """Who takes an account off the list takes it from Provost's hands: it is not removed later."""
     from provost.server.services.accounts import unlist_account
@@ -442,3 +457,33 @@ def test_listed_account_of_others_ends_by_force():
     (run,) = claim(later(seconds=6))
     assert work_off(run) == {"carol": "succeeded"}
     assert not is_there("carol")
+def test_account_that_is_about_to_go_becomes_nobodys_way():
+    """While a removal waits, nobody is sent through an asset with that account, by hand or by an import."""
+    from provost.server.models import Account
+    from provost.server.services.assets import add_asset as add
+    from provost.server.services.assets import edit_asset
+    from provost.server.services.checks import AssetFields
+    from provost.server.services.imports import import_inventory
+    from provost.server.services.inventory_files import Inventory, Row
+    from provost.server.services.runs import create_run
+
+    add(by=BY, fields=AssetFields("gate", "linux", "gate", nodes=("/all",)))
+    add_account("root", "gate", privileged=True)
+    add_account("passes", "gate")
+    Account.objects.filter(username="passes").update(created_by_provost=True)
+    run = create_run(
+        by=BY, spec=RemoveSpec(action="remove", assets=("gate",), usernames=("passes",)), attended=False
+    )
+    options = {"via_account": "passes"}
+    fields = AssetFields("gate", "linux", "gate", nodes=("/all",), options=options)
+    row = Row(1, {"name": "gate", "kind": "linux", "address": "gate", "options": options})
+    for change in (
+        lambda: edit_asset(by=BY, name="gate", fields=fields),
+        lambda: import_inventory(by=BY, inventory=Inventory((), (row,), (), ()), name="some"),
+    ):
+        with pytest.raises(Conflict, match="about to disable or remove passes@gate"):
+            change()
+    type(run).objects.update(state="cancelled")
+    assert edit_asset(by=BY, name="gate", fields=fields).options == options
+
+

@@ -11,8 +11,8 @@ from provost.core.model import FINE, Action, Decision, Status, Verdict
 from provost.core.notices import Event, OutOfSync, OutOfSyncAccount
 from provost.core.push import PushSpec
 from provost.core.rights import Face, make_local
-from provost.core.specs import SPECS
-from provost.server.models import Account, Run
+from provost.core.specs import SPECS, RotateSpec
+from provost.server.models import Account, Record, Run
 from provost.server.services import discoveries, lifetimes, notices, pairs, secrets, sync
 
 _DONE: Final = frozenset({Status.SUCCEEDED, Status.UNVERIFIED})
@@ -33,7 +33,8 @@ def follow(*, run: Run, outcomes: Collection[Outcome], accounts: _Accounts) -> N
 
 def conclude(*, run: Run, outcomes: Iterable[Outcome], accounts: _Accounts) -> None:
     """Do what is told to the audit trail, last in the transaction: pairs change places."""
-    if run.action == Action.ROTATE:
+    spec = SPECS.validate_python(run.spec)
+    if isinstance(spec, RotateSpec):
         proven = [
             accounts[place]
             for one in outcomes
@@ -42,7 +43,7 @@ def conclude(*, run: Run, outcomes: Iterable[Outcome], accounts: _Accounts) -> N
             and (place := (one.asset_id, one.username)) in accounts
         ]
         by = make_local(run.requested_by, face=Face.SERVER)
-        pairs.switch(by=by, account_ids=proven, run_id=run.id)
+        pairs.switch(by=by, account_ids=proven, secret_type=spec.secret_type, run_id=run.id)
 
 
 def _note_checks(run: Run, outcomes: Iterable[Outcome], accounts: _Accounts) -> None:

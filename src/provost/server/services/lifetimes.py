@@ -8,14 +8,14 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from provost.core.errors import Conflict, NotFound, Refused
+from provost.core.errors import NotFound, Refused
 from provost.core.notices import Event, Expiry, ExpiryAccount
 from provost.core.push import LONGEST_LIFE
 from provost.core.rights import Principal, Right
 from provost.server.models import Account
 from provost.server.services import notices
 from provost.server.services.checks import check_mortal
-from provost.server.services.locks import being_ended
+from provost.server.services.locks import check_not_ended
 from provost.server.services.pairs import check_unpaired
 from provost.server.services.reach import check_assets
 
@@ -63,10 +63,7 @@ def set_life(*, by: Principal, account: Account, life: Life) -> dict[str, list[A
             "a longer --grace.",
             code="account_disabled",
         )
-    if Account.objects.filter(being_ended(), id=account.id).exists():
-        raise Conflict(
-            f"A run is about to disable or remove {account}. Try again when it is over.", code="asset_locked"
-        )
+    check_not_ended(asset_id=account.asset_id, usernames=[account.username])
     if life.expires_at is not None:
         _check_mortal(by, account)
         if not now < life.expires_at <= now + timedelta(seconds=LONGEST_LIFE):
