@@ -165,6 +165,12 @@ class Life:
             rules = OnboardingRule.objects.filter(id=rule.id)
             rules.update(spec={**rule.spec, "parameters": {"gone": "1"}})
 
+    def own(self, told: list[str]) -> None:
+        from provost.server.models import Account
+
+        own = Account.objects.filter(created_by_provost=True).values_list("username", flat=True)
+        assert sorted(own) == told
+
     def expect(self, told: dict[str, str]) -> None:
         from provost.server.services.found import count_found, list_found
 

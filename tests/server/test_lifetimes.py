@@ -268,6 +268,51 @@ def test_disabled_account_is_enabled_again():
     assert memory.HOSTS["db1"].accounts["alice"].disabled
     from provost.server.models import Account
 
+async def be_cut_off(at, username):
+    """Let the answer about dave be lost, as when Provost is cut off."""
+    if at is memory.Step.ANSWER and username == "dave":
+        raise Unreachable("gone")
+
+
+@pytest.mark.parametrize("was_there", [False, True], ids=["created", "adopted"])
+def test_push_that_was_cut_off_gives_a_lifetime_to_what_it_created_alone(hosts, was_there):
+    """The push that finds out what an earlier one did makes nobody's own account mortal."""
+    add_asset("db1")
+    host = hosts["db1"] = memory.Host({"root": memory.Account("hush of root")}, script=be_cut_off)
+    if was_there:
+        host.accounts["dave"] = memory.Account("his")
+    assert push("dave", lifetime=60) == {"dave": "unreachable"}
+    host.script = memory.behave
+    assert push("dave", lifetime=60) == {"dave": "settled"}
+    account = find("dave")
+    assert (account.expires_at is None, account.created_by_provost) == (was_there, not was_there)
+
+
+@pytest.mark.parametrize("unknown", [False, True], ids=["adopted since", "killed"])
+def test_push_whose_doing_nobody_knows_gives_no_lifetime(hosts, unknown):
+    """Where another push used the secret again, or nobody knows what it did, the account lives for good."""
+    from provost.server.models import Record
+    from provost.server.services.guard import forget_refusals
+
+    async def be_lost(at, username):
+        if at is memory.Step.SET and username == "dave":
+            raise Unreachable("gone")
+
+    add_asset("db1")
+    host = hosts["db1"] = memory.Host({"root": memory.Account("hush of root")}, script=be_lost)
+    push("dave", lifetime=60)
+    assert Record.objects.get(username="dave").decision == "create"
+    host.accounts["dave"] = memory.Account("his")
+    host.script = be_cut_off
+    push("dave", lifetime=60)
+    if unknown:
+        Record.objects.filter(username="dave", decision="adopt").update(decision=None)
+    host.script = memory.behave
+    forget_refusals(account_ids=[find("dave").id])
+    assert push("dave", lifetime=60) == {"dave": "settled"}
+    assert (find("dave").expires_at, find("dave").created_by_provost) == (None, False)
+
+
     Account.objects.filter(username="alice").update(expires_at=later(seconds=-5))
     assert do(enable) == {"alice": "succeeded"}
     assert not memory.HOSTS["db1"].accounts["alice"].disabled
