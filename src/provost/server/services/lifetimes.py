@@ -91,8 +91,12 @@ def set_due(account: Account) -> None:
 
 
 def find_end(account: Account) -> datetime | None:
-    """Return when an account is to be removed."""
-    return account.expires_at and account.expires_at + timedelta(seconds=account.grace)
+    """Return when an account is to be removed; None: it lives for good, or is first disabled for its grace."""
+    if account.expires_at is None or not account.grace:
+        return account.expires_at
+    if account.disabled_at is None:
+        return None
+    return max(account.expires_at, account.disabled_at) + timedelta(seconds=account.grace)
 
 
 def spare(account: Account) -> dict[str, list[Any]]:
@@ -116,13 +120,19 @@ def _check_mortal(by: Principal, account: Account) -> None:
         )
     check_unpaired([account.id], what="give it a lifetime")
     check_mortal(account.asset.kind, [account.username], grace=account.grace)
+    _check_creator(by, account, what="give a lifetime to")
+
+
+def check_grace(*, by: Principal, account: Account, grace: int | None) -> None:
+    """Raise `Forbidden`, as `set_life` does, for a grace that brings on the removal of an account."""
+    if account.expires_at is not None and grace is not None and grace < account.grace:
+        _check_creator(by, account, what="shorten the grace of")
+
+
+def _check_creator(by: Principal, account: Account, *, what: str) -> None:
     if not account.created_by_provost:
-        check_assets(
-            by,
-            Right.ADMINISTER,
-            [account.asset],
-            what="give a lifetime to accounts that Provost did not create",
-        )
+        what = f"{what} accounts that Provost did not create"
+        check_assets(by, Right.ADMINISTER, [account.asset], what=what)
 
 
 def tell(*, event: Event, accounts: Sequence[Account], done: str = "") -> None:
