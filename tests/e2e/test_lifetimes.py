@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.conftest import LabHosts, Serve, run_servers
+from tests.conftest import LabHosts
 from tests.e2e.conftest import Vault, log_in
 
 from provost.core.secrets import Password
 from provost.lab import Host
 
 KILLED = 137
+WORKER = Path(__file__).parents[1] / "lone_worker.py"
 SPAN = ("--lifetime", "20s", "--grace", "0s")
 
 # The clock's tick in a process that dies: in the middle of the claim, before what it wrote is committed, or
@@ -31,16 +32,26 @@ def die(**_):
     os.kill(os.getpid(), signal.SIGKILL)
 if sys.argv[1] == "before":
     audit.write = die
-tick(now=timezone.now() + timedelta(hours=1))
+tick(now=timezone.now() + timedelta(hours=1), settled=True)
 die()
 """
 
 
 @pytest.fixture
-def serve(vault: Vault, tmp_path: Path) -> Iterator[Serve]:
-    """A function that starts a server on the data folder."""
-    with run_servers(vault.environment, tmp_path) as start:
-        yield start
+def serve(vault: Vault) -> Iterator[Callable[[], None]]:
+    """A function that starts a server, whose clock is believed from the start, on the data folder."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> None:
+        program = [sys.executable, WORKER, "settled"]
+        started.append(subprocess.Popen(program, env=vault.environment, stdout=subprocess.PIPE))
+        assert started[-1].stdout
+        assert started[-1].stdout.readline() == b"ready\n"
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 def wait_until(met: Callable[[], bool]) -> None:
@@ -63,7 +74,7 @@ def list_runs(vault: Vault) -> list[tuple[str, str, str]]:
     return [(run["action"], run["requested_by"], run["state"]) for run in vault.read("run", "list")["runs"]]
 
 
-def test_account_is_gone_when_its_life_is_over(serve: Serve, vault: Vault, host: Host) -> None:
+def test_account_is_gone_when_its_life_is_over(serve: Callable[[], None], vault: Vault, host: Host) -> None:
     """A lifetime of seconds: the account is gone, its processes ended, its sudo rule too, its home archived."""
     serve()
     vault.add(host)
@@ -85,7 +96,9 @@ def test_account_is_gone_when_its_life_is_over(serve: Serve, vault: Vault, host:
     assert is_there(host, "root")
 
 
-async def test_account_is_shut_out_before_it_is_removed(serve: Serve, vault: Vault, host: Host) -> None:
+async def test_account_is_shut_out_before_it_is_removed(
+    serve: Callable[[], None], vault: Vault, host: Host
+) -> None:
     """With a grace time the account first lets nobody in, though it is there, and is removed later."""
     serve()
     vault.add(host)
@@ -99,7 +112,7 @@ async def test_account_is_shut_out_before_it_is_removed(serve: Serve, vault: Vau
 
 
 async def test_new_asset_gets_the_accounts_of_a_template(
-    serve: Serve, vault: Vault, lab_hosts: LabHosts
+    serve: Callable[[], None], vault: Vault, lab_hosts: LabHosts
 ) -> None:
     """Assets that are added while a server runs get a template's accounts; the one from before does not."""
     old, first, second = lab_hosts(3)
@@ -121,7 +134,7 @@ async def test_new_asset_gets_the_accounts_of_a_template(
 
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_clock_that_is_killed_loses_nothing(
-    when: str, serve: Serve, vault: Vault, lab_hosts: LabHosts
+    when: str, serve: Callable[[], None], vault: Vault, lab_hosts: LabHosts
 ) -> None:
     """Killed before a claim is committed, or before its run is taken: the next server does each thing once."""
     old, new = lab_hosts(2)

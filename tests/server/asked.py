@@ -82,7 +82,7 @@ ASKED: dict[str, Callable[[str, Any], dict[str, Any]]] = {
     },
     "pairs.show_pair": lambda place, _: {"name": f"{place}-pair"},
     "pairs.remove_pair": lambda place, _: {"name": f"{place}-pair"},
-    "pairs.rotate_pair": lambda place, _: {"name": f"{place}-pair", "body": said.PairRotationBody()},
+    "pairs.rotate_pair": lambda place, _: {"name": f"{place}-pair"},
     "runs.list_runs": lambda *_: {"query": said.RunQuery()},
     "runs.push": lambda place, _: {
         "body": said.PushBody(spec=describe_push(place), secret=hush()),

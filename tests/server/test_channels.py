@@ -356,6 +356,35 @@ def test_networks_can_be_refused(receiver, settings):
 
 
 @pytest.mark.parametrize(
+    ("host", "refused"),
+    [
+        ("0", True),
+        ("0.0.0.0", True),  # noqa: S104  # nothing is bound to it
+        ("::", True),
+        ("::ffff:0.0.0.0", True),
+        ("64:ff9b::0.0.0.0", True),
+        ("64:ff9b::169.254.169.254", True),
+        ("169.254.169.254", True),
+        ("100.100.100.200", True),
+        ("168.63.129.16", True),
+        ("fd20:ce::254", True),
+        ("fd00:ec2::254", True),
+        ("fe80::1", True),
+        ("10.0.0.1", False),
+        ("127.0.0.1", False),
+        ("64:ff9b::10.0.0.1", False),
+        ("100.100.100.201", False),
+    ],
+)
+def test_networks_that_are_refused_by_default(host, refused):
+    """What means the machine itself, and where clouds tell of it, however that is written."""
+    from provost.worker.webhook import look_up
+
+    url = f"http://[{host}]:1/" if ":" in host else f"http://{host}:1/"
+    assert (asyncio.run(look_up(url)) == []) == refused
+
+
+@pytest.mark.parametrize(
     "address",
     [
         "ftp://hooks.example.org/",

@@ -165,6 +165,12 @@ class Life:
             rules = OnboardingRule.objects.filter(id=rule.id)
             rules.update(spec={**rule.spec, "parameters": {"gone": "1"}})
 
+    def own(self, told: list[str]) -> None:
+        from provost.server.models import Account
+
+        own = Account.objects.filter(created_by_provost=True).values_list("username", flat=True)
+        assert sorted(own) == told
+
     def expect(self, told: dict[str, str]) -> None:
         from provost.server.services.found import count_found, list_found
 
@@ -205,6 +211,23 @@ def test_onboarding(case: dict[str, Any]) -> None:
     for step in case["steps"]:
         ((verb, told),) = step.items() if "refused" not in step else [("refused", dict(step["refused"]))]
         life.do(verb, dict(told) if isinstance(told, dict) else told)
+
+
+def test_names_are_checked_by_the_kind_of_their_own_asset() -> None:
+    """A name that is found on one asset need not be one that another kind could have."""
+    from provost.server.services.assets import add_asset
+    from provost.server.services.checks import AssetFields
+    from provost.server.services.runs import create_run
+
+    add_assets("web1")
+    other = add_asset(by=BY, fields=AssetFields("web2", "linux", "web2", nodes=("/all",)))
+    first = type(other).objects.get(name="web1")
+    spec = PASSWORDS.model_copy(update={"assets": ("web1", "web2"), "usernames": ("Ann B", "app")})
+    made = create_run(by=BY, spec=spec, places={(first.id, "Ann B"), (other.id, "app")})
+    assert made.records.count() == 2
+    with pytest.raises(UsageError) as refusal:
+        create_run(by=BY, spec=spec, places={(first.id, "app"), (other.id, "Ann B")})
+    assert refusal.value.code == "username_refused"
 
 
 def test_what_changed_since_it_was_seen_is_not_accepted() -> None:

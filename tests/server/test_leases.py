@@ -474,6 +474,30 @@ def test_cancelling_a_queued_run_ends_it_at_once():
     assert {record.status for record in work_off(create_retry(by=BY, run=run)).values()} == {"succeeded"}
 
 
+@pytest.mark.parametrize("taken", [False, True])
+@pytest.mark.parametrize("action", ["disable", "remove", "reconcile", "push", "verify"])
+def test_cancelling_a_run_that_somebody_may_have_begun(action, taken):
+    """What a holder that died may have done is uncertain; what nobody has taken is certainly not done."""
+    from provost.core.specs import SPECS
+    from provost.server.models import Account
+    from provost.server.services.runs import create_run, request_cancel
+
+    add_assets("db1")
+    push(describe())
+    Account.objects.filter(username="alice").update(created_by_provost=True)
+    spec = {"action": action, "assets": ["db1"], "usernames": ["alice"]}
+    if action == "push":  # which would restore her, were she gone
+        spec["secret_type"] = "password"
+    run = create_run(by=BY, spec=SPECS.validate_python(spec), attended=False)
+    if taken:
+        take(run)
+        lapse(run)
+    request_cancel(by=BY, run=run)
+    record = run.records.get()
+    expected = ("uncertain", "interrupted") if taken and action != "verify" else ("cancelled", "cancelled")
+    assert (record.status, record.reason) == expected
+
+
 def test_a_run_that_was_to_be_cancelled_is_not_gone_on_with(hosts):
     """Its holder died before it heard of it; the next one ends it without contact."""
     from provost.server.models import Run

@@ -86,6 +86,46 @@ def test_life_without_grace_ends_in_one_step():
     assert not is_there("alice")
 
 
+def test_account_with_a_grace_is_disabled_for_that_long_first():
+    """However late the clock looks, an account is removed only after it was disabled for its grace."""
+    from provost.server.models import Account
+
+    add_asset("db1")
+    push("alice", lifetime=60, grace=DAY)
+    Account.objects.filter(username="alice").update(expires_at=later(days=-30), expiry_due=later(days=-30))
+    (run,) = claim(later())
+    assert run.action == "disable"
+    work_off(run)
+    account = find("alice")
+    assert account.expiry_due == account.disabled_at + timedelta(days=1)
+    assert claim(later(hours=23)) == []
+    (run,) = claim(later(hours=25))
+    assert run.action == "remove"
+
+
+def test_account_disabled_by_hand_is_removed_after_the_end_of_its_life():
+    """A grace that began before the end of the life does not shorten the life."""
+    from provost.server.models import Account
+
+    add_asset("db1")
+    push("alice", lifetime=10 * DAY, grace=DAY)
+    do(DisableSpec(action="disable", assets=("db1",), usernames=("alice",)))
+    assert find("alice").expiry_due == find("alice").expires_at + timedelta(days=1)
+    Account.objects.filter(username="alice").update(expiry_due=later())
+    assert claim(later(days=5)) == []
+
+
+def test_no_life_ends_by_a_clock_that_has_just_started():
+    """A clock that may be wrong starts tasks, and ends nothing."""
+    from provost.worker.clock import tick
+
+    add_asset("db1")
+    push("alice", lifetime=60)
+    assert tick(now=later(days=1), settled=False) == 0
+    assert find("alice").warn_due is not None
+    assert tick(now=later(days=1), settled=True) == 2  # people are told, and a run is written down
+
+
 def test_what_is_due_together_is_one_run_for_each_action():
     """Accounts of many assets whose lives are over are disabled in one run, and others removed in another."""
     for name in ("db1", "db2", "db3"):
@@ -209,7 +249,7 @@ def test_what_fails_keeps_nothing_else_from_its_turn(monkeypatch):
     push("alice", lifetime=60)
     monkeypatch.setattr(clock, "claim_due", fail)
     with pytest.raises(RuntimeError, match="broken"):
-        clock.tick(now=later(seconds=61))
+        clock.tick(now=later(seconds=61), settled=True)
     assert Run.objects.filter(action="disable").count() == 1
 
 
@@ -226,6 +266,51 @@ def test_push_gives_a_lifetime_to_what_provost_creates_alone():
     memory.HOSTS["db1"].accounts.pop("alice")
     push("alice", lifetime=60)
     assert find("alice").expires_at is not None
+
+
+async def be_cut_off(at, username):
+    """Let the answer about dave be lost, as when Provost is cut off."""
+    if at is memory.Step.ANSWER and username == "dave":
+        raise Unreachable("gone")
+
+
+@pytest.mark.parametrize("was_there", [False, True], ids=["created", "adopted"])
+def test_push_that_was_cut_off_gives_a_lifetime_to_what_it_created_alone(hosts, was_there):
+    """The push that finds out what an earlier one did makes nobody's own account mortal."""
+    add_asset("db1")
+    host = hosts["db1"] = memory.Host({"root": memory.Account("hush of root")}, script=be_cut_off)
+    if was_there:
+        host.accounts["dave"] = memory.Account("his")
+    assert push("dave", lifetime=60) == {"dave": "unreachable"}
+    host.script = memory.behave
+    assert push("dave", lifetime=60) == {"dave": "settled"}
+    account = find("dave")
+    assert (account.expires_at is None, account.created_by_provost) == (was_there, not was_there)
+
+
+@pytest.mark.parametrize("unknown", [False, True], ids=["adopted since", "killed"])
+def test_push_whose_doing_nobody_knows_gives_no_lifetime(hosts, unknown):
+    """Where another push used the secret again, or nobody knows what it did, the account lives for good."""
+    from provost.server.models import Record
+    from provost.server.services.guard import forget_refusals
+
+    async def be_lost(at, username):
+        if at is memory.Step.SET and username == "dave":
+            raise Unreachable("gone")
+
+    add_asset("db1")
+    host = hosts["db1"] = memory.Host({"root": memory.Account("hush of root")}, script=be_lost)
+    push("dave", lifetime=60)
+    assert Record.objects.get(username="dave").decision == "create"
+    host.accounts["dave"] = memory.Account("his")
+    host.script = be_cut_off
+    push("dave", lifetime=60)
+    if unknown:
+        Record.objects.filter(username="dave", decision="adopt").update(decision=None)
+    host.script = memory.behave
+    forget_refusals(account_ids=[find("dave").id])
+    assert push("dave", lifetime=60) == {"dave": "settled"}
+    assert (find("dave").expires_at, find("dave").created_by_provost) == (None, False)
 
 
 def test_operator_sets_changes_and_clears_a_lifetime():
@@ -275,6 +360,21 @@ def test_disabled_account_is_enabled_again():
     assert (account.disabled_at, account.expires_at, account.expiry_due) == (None, None, None)
     with pytest.raises(Refused, match="disabled by Provost"):
         do(enable)
+
+
+def test_enabling_some_accounts_enables_no_others():
+    """Of accounts named with their assets, each is enabled there, and none of that name elsewhere."""
+    from provost.server.models import Account
+    from provost.server.services.accounts import find_places
+
+    for name in ("db1", "db2"):
+        add_asset(name)
+        push("alice", "bob", asset=name)
+        do(DisableSpec(action="disable", assets=(name,), usernames=("alice", "bob")))
+    enable = EnableSpec(action="enable", assets=("db1", "db2"), usernames=("alice", "bob"))
+    do(enable, places=find_places(by=BY, names=["alice@db1", "bob@db2"]))
+    disabled = Account.objects.exclude(disabled_at=None)
+    assert sorted(map(str, disabled.select_related("asset"))) == ["alice@db2", "bob@db1"]
 
 
 def test_account_that_is_enabled_early_lives_on_to_its_end():
@@ -362,6 +462,36 @@ def test_lifetime_that_cannot_be_meant_is_refused():
         set_life(expires_at=later(days=1))
 
 
+def test_account_that_is_about_to_go_becomes_nobodys_way():
+    """While a removal waits, nobody is sent through an asset with that account, by hand or by an import."""
+    from provost.server.models import Account
+    from provost.server.services.assets import add_asset as add
+    from provost.server.services.assets import edit_asset
+    from provost.server.services.checks import AssetFields
+    from provost.server.services.imports import import_inventory
+    from provost.server.services.inventory_files import Inventory, Row
+    from provost.server.services.runs import create_run
+
+    add(by=BY, fields=AssetFields("gate", "linux", "gate", nodes=("/all",)))
+    add_account("root", "gate", privileged=True)
+    add_account("passes", "gate")
+    Account.objects.filter(username="passes").update(created_by_provost=True)
+    run = create_run(
+        by=BY, spec=RemoveSpec(action="remove", assets=("gate",), usernames=("passes",)), attended=False
+    )
+    options = {"via_account": "passes"}
+    fields = AssetFields("gate", "linux", "gate", nodes=("/all",), options=options)
+    row = Row(1, {"name": "gate", "kind": "linux", "address": "gate", "options": options})
+    for change in (
+        lambda: edit_asset(by=BY, name="gate", fields=fields),
+        lambda: import_inventory(by=BY, inventory=Inventory((), (row,), (), ()), name="some"),
+    ):
+        with pytest.raises(Conflict, match="about to disable or remove passes@gate"):
+            change()
+    type(run).objects.update(state="cancelled")
+    assert edit_asset(by=BY, name="gate", fields=fields).options == options
+
+
 def test_account_off_the_list_has_no_end():
     """Who takes an account off the list takes it from Provost's hands: it is not removed later."""
     from provost.server.services.accounts import unlist_account
@@ -390,6 +520,26 @@ def test_lifetime_of_what_others_created_takes_more_rights(world: World):
     with pytest.raises(Forbidden):
         set_life(**given, by=operator)
     assert set_life(**given, by=administrator).expires_at is not None
+
+
+def test_shorter_grace_of_what_others_created_takes_more_rights(world: World):
+    """An operator brings on the removal of no account that Provost did not create, but may put it off."""
+    from provost.server.services.accounts import edit_account
+    from provost.server.services.checks import AccountFields
+
+    operator = world.enter("olga", Granted(Role.OPERATOR))
+    administrator = world.enter("ada", Granted(Role.ADMINISTRATOR))
+
+    def give(grace, by):
+        fields = AccountFields("inside-alice", "inside1", grace=grace)
+        return edit_account(by=by, fields=fields).grace
+
+    assert give(5 * DAY, operator) == 5 * DAY  # it lives for good
+    set_life("inside-alice", later(days=1), by=administrator, asset="inside1")
+    with pytest.raises(Forbidden):
+        give(0, operator)
+    assert give(9 * DAY, operator) == 9 * DAY
+    assert give(0, administrator) == 0
 
 
 def test_people_are_told_ahead_once():
@@ -431,6 +581,28 @@ def test_reconciliation_is_by_choice():
     assert "alice" not in do(ReconcileSpec(action="reconcile", assets=("db1",)))
     edit(reconcile=True)
     assert "alice" in do(ReconcileSpec(action="reconcile", assets=("db1",)))
+
+
+def test_account_that_is_another_by_now_is_not_ended(hosts):
+    """One whose user id has changed is somebody else's: the clock waits until somebody has accepted that."""
+    from provost.core.specs import DiscoverSpec
+    from provost.server.services.found import accept
+
+    look = DiscoverSpec(action="discover", assets=("db1",))
+    add_asset("db1")
+    push("alice", "bob", lifetime=60)
+    hosts["db1"].accounts["alice"].uid = 1001
+    do(look)
+    hosts["db1"].accounts["alice"].uid = 1002
+    do(look)
+    assert not find("alice").created_by_provost
+    now = later(seconds=61)
+    (run,) = claim(now)
+    assert [one.username for one in run.records.all()] == ["bob"]
+    assert find("alice").expiry_due == now + timedelta(hours=1)
+    accept(by=BY, accounts=["alice@db1"])
+    (run,) = claim(now + timedelta(hours=1))
+    assert [one.username for one in run.records.all()] == ["alice"]
 
 
 def test_listed_account_of_others_ends_by_force():

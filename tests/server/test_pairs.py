@@ -28,10 +28,10 @@ def pair():
     return add()
 
 
-def add(name="app", active="app_a", idle="app_b", asset="db1"):
+def add(name="app", active="app_a", idle="app_b", asset="db1", secret_type=None):
     from provost.server.services.pairs import PairFields, add_pair
 
-    return add_pair(by=BY, fields=PairFields(name, asset, active, idle))
+    return add_pair(by=BY, fields=PairFields(name, asset, active, idle, secret_type))
 
 
 def show(name="app"):
@@ -42,8 +42,9 @@ def show(name="app"):
     return found.active.username, found.idle.username
 
 
-def rotate(*usernames, **fields):
-    return do(RotateSpec(action="rotate", assets=("db1",), usernames=usernames), **fields)
+def rotate(*usernames, secret_type=SecretType.PASSWORD, **fields):
+    spec = RotateSpec(action="rotate", assets=("db1",), usernames=usernames, secret_type=secret_type)
+    return do(spec, **fields)
 
 
 def make_turn(name="app"):
@@ -269,24 +270,52 @@ def test_pair_goes_with_its_asset(pair):
     assert not Pair.objects.exists()
 
 
-def test_rotation_of_a_pair_with_several_types_asks_which(pair):
-    """With a password and a key, the type is asked for."""
-    from provost.core.push import PushSpec
-    from provost.server.services.pairs import build_rotation
-
-    del pair
-    for name in ("app_a", "app_b"):
-        do(PushSpec(assets=("db1",), usernames=(name,), secret_type=SecretType.SSH_KEY))
+def test_pair_is_about_one_type_of_secret():
+    """With a password and a key, the type is asked for; a rotation of the other switches nothing."""
     from provost.core.keys import KeyAlgorithm
     from provost.server.services import secrets
+    from provost.server.services.pairs import find_pair
     from provost.vault.keys import generate_key
 
-    secrets.set_current(secrets=[(find("app_b").id, generate_key(KeyAlgorithm.ED25519))])
+    add_asset("db1")
+    push("app_a", "app_b")
+    for name in ("app_a", "app_b"):
+        key = generate_key(KeyAlgorithm.ED25519)
+        secrets.set_current(secrets=[(find(name).id, key)])
+        memory.HOSTS["db1"].accounts[name].set_secret(key)
     with pytest.raises(Refused) as refused:
-        build_rotation(by=BY, name="app")
+        add()
     assert refused.value.code == "secret_type_needed"
-    spec = build_rotation(by=BY, name="app", secret_type=SecretType.PASSWORD)
-    assert do(spec) == {"app_b": "succeeded"}
+    add(secret_type=SecretType.PASSWORD)
+    assert rotate("app_b", secret_type=SecretType.SSH_KEY) == {"app_b": "succeeded"}
+    assert show() == ("app_a", "app_b")
+    assert rotate("app_a", secret_type=SecretType.SSH_KEY) == {"app_a": "succeeded"}
+    assert set(rotate(secret_type=SecretType.SSH_KEY)) == {"app_a", "app_b"}
+    assert show() == ("app_a", "app_b")
+    in_use = password("app_a")
+    assert work_off(make_turn()) == {"app_b": "succeeded"}
+    assert show() == ("app_b", "app_a")
+    assert password("app_a") == in_use
+    assert find_pair(by=BY, name="app").secret_type == "password"
+
+
+def test_pair_is_of_a_type_that_both_have(pair):
+    """An account without a current secret of the pair's type would be handed out with none, or a dead one."""
+    del pair
+    push("other")
+    with pytest.raises(Refused, match="current ssh_key"):
+        add("x", "alice", "other", secret_type=SecretType.SSH_KEY)
+
+
+def test_account_that_is_about_to_go_joins_no_pair():
+    """While a removal waits for its turn, its account gets into no pair, which would be left with one."""
+    from provost.server.services.runs import create_run
+
+    add_asset("db1")
+    push("app_a", "app_b")
+    create_run(by=BY, spec=RemoveSpec(action="remove", assets=("db1",), usernames=("app_b",)), attended=False)
+    with pytest.raises(Conflict, match="about to disable or remove"):
+        add()
 
 
 def test_pairs_are_made_once():

@@ -11,7 +11,9 @@ COMPUTED = {
     "PROVOST_DATABASE_URL": "SQLite, `provost.sqlite3` in the data folder",
     "PROVOST_MASTER_KEY_FILE": "`master.key` in the data folder",
     "PROVOST_ALLOWED_HOSTS": "`localhost`, the loopback addresses and `PROVOST_HOST`",
-    "PROVOST_WEBHOOK_REFUSED_NETWORKS": "`169.254.0.0/16,fe80::/10,fd00:ec2::254`",
+    "PROVOST_WEBHOOK_REFUSED_NETWORKS": (
+        "`169.254.0.0/16,100.100.100.200,168.63.129.16,fe80::/10,fd00:ec2::254,fd20:ce::254`"
+    ),
 }
 """What the table says of defaults that are not a plain value of the model."""
 

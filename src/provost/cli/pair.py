@@ -23,6 +23,7 @@ def add(
     asset: Annotated[str, typer.Option(help="The asset that both accounts are on.")],
     active: Annotated[str, typer.Option(help="The username that is in use now.")],
     idle: Annotated[str, typer.Option(help="The username that is rotated next.")],
+    secret_type: Annotated[SecretType | None, typer.Option(help="Needed when they have both.")] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -30,7 +31,7 @@ def add(
     from provost.core.operations import ADD_PAIR
     from provost.core.requests import PairBody
 
-    body = say(PairBody, name=name, asset=asset, active=active, idle=idle)
+    body = say(PairBody, name=name, asset=asset, active=active, idle=idle, secret_type=secret_type)
     _print_pair(call(ADD_PAIR, body=body), as_json=as_json)
 
 
@@ -66,7 +67,6 @@ def show(name: _Name, *, as_json: AsJson = False) -> None:
 @app.command()
 def rotate(
     name: _Name,
-    secret_type: Annotated[SecretType | None, typer.Option(help="Needed when they have both.")] = None,
     *,
     detach: Detach = False,
     as_json: AsJson = False,
@@ -76,9 +76,8 @@ def rotate(
     if find_chosen():
         from provost.cli.watch import watch
         from provost.core.operations import ROTATE_PAIR
-        from provost.core.requests import PairRotationBody
 
-        run = call(ROTATE_PAIR, name=name, body=say(PairRotationBody, secret_type=secret_type))
+        run = call(ROTATE_PAIR, name=name)
         watch(run, detach=detach, as_json=as_json)
     else:
         by = open_here()
@@ -86,7 +85,7 @@ def rotate(
         from provost.server.services.pairs import build_rotation
         from provost.server.services.runs import create_run
 
-        spec = build_rotation(by=by, name=name, secret_type=secret_type)
+        spec = build_rotation(by=by, name=name)
         work_off(create_run(by=by, spec=spec, attended=True), as_json=as_json)
 
 
@@ -113,5 +112,6 @@ def _print_pair(pair: "PairDocument", *, as_json: bool) -> None:
             ("active", f"{pair.active} since {since:%Y-%m-%d %H:%M:%S}"),
             ("in sync", pair.sync or "never checked"),
             ("idle", pair.idle),
+            ("secret", pair.secret_type),
         ]
     )

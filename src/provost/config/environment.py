@@ -164,7 +164,14 @@ class Environment(BaseModel):
         default=None, description="an e-mail address that mail is sent from"
     )
     webhook_refused_networks: Annotated[tuple[Network, ...], BeforeValidator(_split)] = Field(
-        default=(ip_network("169.254.0.0/16"), ip_network("fe80::/10"), ip_network("fd00:ec2::254")),
+        default=(
+            ip_network("169.254.0.0/16"),
+            ip_network("100.100.100.200"),
+            ip_network("168.63.129.16"),
+            ip_network("fe80::/10"),
+            ip_network("fd00:ec2::254"),
+            ip_network("fd20:ce::254"),
+        ),
         description="addresses or networks, with commas between, that no webhook is sent to",
     )
 

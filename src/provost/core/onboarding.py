@@ -46,6 +46,8 @@ class Hindrance(StrEnum):
     LOCKED_OUT = "cannot_log_in"
     WRONG_SECRET = "secret_type_refused"  # noqa: S105  # a reason, not a secret
     """Accounts of its kind have no such secret."""
+    WRONG_NAME = "username_refused"
+    """Its kind has no accounts of such a name."""
 
 
 _WILD: Final = frozenset("*?[")
@@ -74,7 +76,7 @@ def find_hindrance(
         Onboarding.ADOPT: (
             (Hindrance.SUPERUSER, bool(facts.superuser) or facts.uid == 0),
             (Hindrance.PROTECTED, facts.username in protected),
-            (Hindrance.UNTOLD, None in (facts.superuser, facts.system, facts.can_log_in)),
+            (Hindrance.UNTOLD, None in (powerful, facts.superuser, facts.system, facts.can_log_in)),
             (Hindrance.SYSTEM, bool(facts.system) and not named),
             (Hindrance.LOCKED_OUT, not (facts.can_log_in or named)),
         ),

@@ -22,7 +22,7 @@ _TICK: Final = 3.0
 _SHORTEST: Final = 0.2
 _HOUR: Final = 3600.0
 _SETTLED: Final = 600.0
-"""Seconds after which a clock that was wrong at the start should be right: before, nothing is deleted."""
+"""Seconds after which a clock wrong at the start should be right: before, nothing is deleted or ended."""
 
 _LEAP: Final = 60.0
 _AT_ONCE: Final = 50
@@ -30,18 +30,18 @@ _AT_ONCE: Final = 50
 
 async def keep_time(*, wake: Callable[[], None], retention_days: int) -> None:
     """Tick until cancelled; `wake` is called when there are new runs."""
-    tidy_at = time.monotonic() + _SETTLED
+    settled_at = tidy_at = time.monotonic() + _SETTLED
     since: float | None = None
     async with open_clerk() as clerk:
         while True:
             pause = _TICK
             try:
                 if since is None or abs(_read_offset() - since) > _LEAP:  # at the start, or the clock was set
-                    tidy_at = time.monotonic() + _SETTLED
+                    settled_at = tidy_at = time.monotonic() + _SETTLED
                     if count := await clerk.do(put_right, now=timezone.now()):
                         logger.warning("%s tasks were due too late by a wrong clock: put right.", count)
                     since = _read_offset()
-                if await clerk.do(tick, now=timezone.now()):
+                if await clerk.do(tick, now=timezone.now(), settled=time.monotonic() >= settled_at):
                     wake()
                 pause = await clerk.do(find_pause, now=timezone.now())
                 SCHEDULER_TICK.set_to_current_time()
@@ -59,15 +59,17 @@ def _read_offset() -> float:
     return time.time() - time.monotonic()
 
 
-def tick(*, now: datetime) -> int:
+def tick(*, now: datetime, settled: bool) -> int:
     """Do what is due at an instant, and return how much that was. What fails keeps nothing else from it.
+
+    Unless the clock is `settled`, no life ends: it may be wrong, and what is removed does not come back.
 
     Raises:
         Exception: the first that something failed with.
     """
     done = 0
     failed: Exception | None = None
-    for do in _DUE:
+    for do in (*_DUE, *(_ENDING if settled else ())):
         try:
             while count := do(now):
                 done += count
@@ -80,9 +82,11 @@ def tick(*, now: datetime) -> int:
 
 _DUE: Final[Sequence[Callable[[datetime], int]]] = (
     lambda now: len(claim_due(now=now, limit=_AT_ONCE)),
+    lambda now: len(claim_arrivals(now=now)),
+)
+_ENDING: Final[Sequence[Callable[[datetime], int]]] = (
     lambda now: len(claim_expired(now=now)),
     lambda now: tell_expiring(now=now),
-    lambda now: len(claim_arrivals(now=now)),
 )
 
 

@@ -11,7 +11,7 @@ import socket
 import ssl
 import time
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -24,6 +24,7 @@ from provost.server.services.deliveries import Fate, Parcel, Receipt
 
 _PATIENCE: Final = 10.0
 _GONE: Final = 410
+_NAT64: Final = IPv6Network("64:ff9b::/96")
 
 
 async def send(parcel: Parcel) -> Receipt:
@@ -32,7 +33,7 @@ async def send(parcel: Parcel) -> Receipt:
         return Receipt(Fate.LATER, error=parcel.fault)
     try:
         async with asyncio.timeout(_PATIENCE):
-            addresses = await _look_up(parcel.address)
+            addresses = await look_up(parcel.address)
             if not addresses:
                 return Receipt(Fate.NEVER, error="Webhooks are not sent to the network that the address is in.")
             return _judge(await _post(parcel, addresses))
@@ -42,7 +43,7 @@ async def send(parcel: Parcel) -> Receipt:
         return Receipt(Fate.LATER, error=_explain(error))
 
 
-async def _look_up(url: str) -> list[IPv4Address | IPv6Address]:
+async def look_up(url: str) -> list[IPv4Address | IPv6Address]:
     """Return the addresses of a URL's host, but for those that are refused."""
     parts = urlsplit(url)
     loop = asyncio.get_running_loop()
@@ -52,8 +53,16 @@ async def _look_up(url: str) -> list[IPv4Address | IPv6Address]:
 
 
 def _is_refused(address: IPv4Address | IPv6Address) -> bool:
-    plain = (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
-    return any(plain in network for network in settings.WEBHOOK_REFUSED_NETWORKS)
+    plain = _unwrap(address) if isinstance(address, IPv6Address) else address
+    # To connect to the unspecified address is to connect to this machine.
+    return plain.is_unspecified or any(plain in network for network in settings.WEBHOOK_REFUSED_NETWORKS)
+
+
+def _unwrap(address: IPv6Address) -> IPv4Address | IPv6Address:
+    """Return the IPv4 address that an IPv6 address stands for, mapped or translated, or the address itself."""
+    if address in _NAT64:
+        return IPv4Address(address.packed[-4:])
+    return address.ipv4_mapped or address
 
 
 async def _post(parcel: Parcel, addresses: Sequence[IPv4Address | IPv6Address]) -> int:

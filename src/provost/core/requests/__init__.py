@@ -7,7 +7,6 @@ from provost.core.requests.accounts import (
     ForgetQuery,
     PairBody,
     PairQuery,
-    PairRotationBody,
     RevealBody,
 )
 from provost.core.requests.base import Flag, Instant, Many, Name, PageQuery, Said, SecretBody, Text, list_given
@@ -92,7 +91,6 @@ __all__ = [
     "PageQuery",
     "PairBody",
     "PairQuery",
-    "PairRotationBody",
     "ProofQuery",
     "PushBody",
     "RecordQuery",

@@ -77,21 +77,19 @@ class ForgetQuery(Said):
 
 
 class PairBody(Said):
-    """Two accounts of an asset, by username, that are to take turns: the `active` one is in use now."""
+    """Two accounts of an asset, by username, that are to take turns: the `active` one is in use now.
+
+    The type of the secret that they take turns with is needed when they have several.
+    """
 
     name: Name
     asset: Name
     active: Name
     idle: Name
+    secret_type: SecretType | None = None
 
 
 class PairQuery(PageQuery):
     """Which pairs: all, or those on an asset."""
 
     asset: Name | None = None
-
-
-class PairRotationBody(Said):
-    """What of a pair is rotated. The type is needed when its accounts have secrets of several."""
-
-    secret_type: SecretType | None = None

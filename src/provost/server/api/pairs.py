@@ -1,7 +1,8 @@
 from collections.abc import Sequence
 
 from provost.core.documents import PageDocument, PairDocument, RunDetailDocument
-from provost.core.requests import PairBody, PairQuery, PairRotationBody
+from provost.core.model import SecretType
+from provost.core.requests import PairBody, PairQuery
 from provost.core.rights import Principal
 from provost.server.api.describe_runs import describe_run_detail
 from provost.server.api.paging import make_page, read_page
@@ -16,7 +17,7 @@ def list_pairs(by: Principal, query: PairQuery) -> PageDocument[PairDocument]:
 
 def add_pair(by: Principal, body: PairBody) -> PairDocument:
     """Let two accounts of an asset take turns: one is in use, and the other one is rotated next."""
-    fields = pairs.PairFields(body.name, body.asset, body.active, body.idle)
+    fields = pairs.PairFields(body.name, body.asset, body.active, body.idle, body.secret_type)
     return _describe([pairs.add_pair(by=by, fields=fields)])[0]
 
 
@@ -30,9 +31,9 @@ def remove_pair(by: Principal, name: str, version: int | None = None) -> None:
     pairs.remove_pair(by=by, name=name, version=version)
 
 
-def rotate_pair(by: Principal, name: str, body: PairRotationBody) -> RunDetailDocument:
+def rotate_pair(by: Principal, name: str) -> RunDetailDocument:
     """Rotate a pair's idle account; when its new secret is proven, it is the active one. A server does it."""
-    spec = pairs.build_rotation(by=by, name=name, secret_type=body.secret_type)
+    spec = pairs.build_rotation(by=by, name=name)
     return describe_run_detail(by, runs.create_run(by=by, spec=spec, attended=False))
 
 
@@ -44,6 +45,7 @@ def _describe(found: Sequence[Pair]) -> list[PairDocument]:
             asset=pair.asset.name,
             active=f"{pair.active.username}@{pair.asset}",
             idle=f"{pair.idle.username}@{pair.asset}",
+            secret_type=SecretType(pair.secret_type),
             sync=synced[pair.active_id],
             switched_at=pair.switched_at,
             created=pair.created,

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST
 
 from provost.core.errors import UsageError
 from provost.core.names import split_account
-from provost.core.requests import PairBody, PairRotationBody
+from provost.core.requests import PairBody
 from provost.server.api import pairs as api
 from provost.server.console.forms import Form, read_version
 from provost.server.console.visitors import Visit
@@ -33,9 +33,8 @@ def add_pair(request: Visit, account: str) -> HttpResponse:
 @require_POST
 def rotate_pair(request: Visit, name: str) -> HttpResponse:
     """Rotate the idle account of a pair, and lead to the run."""
-    form = Form(PairRotationBody, request)
     try:
-        run = api.rotate_pair(request.visitor, name, form.read())
+        run = api.rotate_pair(request.visitor, name)
     except UsageError as error:
         messages.error(request, error.message)
         return redirect("console:account_show", api.show_pair(request.visitor, name).idle)

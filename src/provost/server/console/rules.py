@@ -45,6 +45,7 @@ REASONS: Final = {
     Hindrance.SYSTEM: gettext_lazy("it came with the system: name it exactly to take it"),
     Hindrance.LOCKED_OUT: gettext_lazy("it cannot log in: name it exactly to take it"),
     Hindrance.WRONG_SECRET: gettext_lazy("accounts of its kind have no such secret"),
+    Hindrance.WRONG_NAME: gettext_lazy("its kind has no accounts of such a name"),
 }
 
 

@@ -105,6 +105,10 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("name", models.CharField(max_length=255, unique=True)),
+                (
+                    "secret_type",
+                    models.CharField(choices=[("password", "password"), ("ssh_key", "ssh_key")], max_length=10),
+                ),
                 ("switched_at", models.DateTimeField(blank=True, null=True)),
                 ("version", models.PositiveIntegerField(default=1)),
                 ("created", models.DateTimeField(auto_now_add=True)),

@@ -3,7 +3,7 @@ from typing import ClassVar
 
 from django.db import models
 
-from provost.core.model import Become
+from provost.core.model import Become, SecretType
 from provost.server.models.choices import list_choices
 from provost.server.models.inventory import Asset
 
@@ -57,12 +57,16 @@ class Rejection(models.Model):
 
 
 class Pair(models.Model):
-    """Two accounts of an asset that take turns: `active` is in use, the other one is rotated next."""
+    """Two accounts of an asset that take turns: `active` is in use, the other one is rotated next.
+
+    It is about their secrets of one `secret_type`: others are rotated as those of any account.
+    """
 
     name = models.CharField(max_length=255, unique=True)
     asset = models.ForeignKey(Asset, models.CASCADE, related_name="pairs")
     active = models.OneToOneField(Account, models.CASCADE, related_name="active_in")
     idle = models.OneToOneField(Account, models.CASCADE, related_name="idle_in")
+    secret_type = models.CharField(max_length=10, choices=list_choices(SecretType))
     switched_at = models.DateTimeField(null=True, blank=True)
     version = models.PositiveIntegerField(default=1)
     created = models.DateTimeField(auto_now_add=True)

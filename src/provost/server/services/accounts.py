@@ -75,6 +75,7 @@ def add_account(*, by: Principal, fields: AccountFields, secret: Secret, replace
                 "the old one stays in its history.",
                 code="account_exists",
             )
+        lifetimes.check_grace(by=by, account=account, grace=fields.grace)
         changes = update_fields(account, fields)
         if not made:
             account.version += 1
@@ -103,11 +104,12 @@ def edit_account(
         NotFound: there is no such asset, or no such account on it.
         Refused: it cannot be privileged, or have that lifetime.
         Conflict: a run works on its asset, or it is not the `version` that was seen.
-        Forbidden: the caller may not work on the asset; or, for a lifetime, as `set_life`.
+        Forbidden: the caller may not work on the asset; or, for a lifetime or a grace, as `set_life`.
     """
     with transaction.atomic():
         account = _find_for_change(by, fields.username, fields.asset, Right.OPERATE, "change accounts")
         check_version(account, version)
+        lifetimes.check_grace(by=by, account=account, grace=fields.grace)
         changes = update_fields(account, fields)
         _check_privileged(account, changes)
         if life is not None:

@@ -1,9 +1,11 @@
 """What follows from the outcomes of a run for its accounts, besides their staged secrets."""
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 from uuid import UUID
 
+from django.db.models import Q
 from django.utils import timezone
 
 from provost.core.job import Outcome
@@ -11,11 +13,13 @@ from provost.core.model import FINE, Action, Decision, Status, Verdict
 from provost.core.notices import Event, OutOfSync, OutOfSyncAccount
 from provost.core.push import PushSpec
 from provost.core.rights import Face, make_local
-from provost.core.specs import SPECS
-from provost.server.models import Account, Run
+from provost.core.specs import SPECS, RotateSpec
+from provost.server.models import Account, Record, Run
 from provost.server.services import discoveries, lifetimes, notices, pairs, secrets, sync
 
 _DONE: Final = frozenset({Status.SUCCEEDED, Status.UNVERIFIED})
+
+_MAKING: Final = frozenset({Decision.CREATE, Decision.RESTORE})
 
 _TOUCHING: Final = frozenset({Action.PUSH, Action.ROTATE, Action.RECONCILE, Action.DISABLE})
 
@@ -33,7 +37,8 @@ def follow(*, run: Run, outcomes: Collection[Outcome], accounts: _Accounts) -> N
 
 def conclude(*, run: Run, outcomes: Iterable[Outcome], accounts: _Accounts) -> None:
     """Do what is told to the audit trail, last in the transaction: pairs change places."""
-    if run.action == Action.ROTATE:
+    spec = SPECS.validate_python(run.spec)
+    if isinstance(spec, RotateSpec):
         proven = [
             accounts[place]
             for one in outcomes
@@ -42,7 +47,7 @@ def conclude(*, run: Run, outcomes: Iterable[Outcome], accounts: _Accounts) -> N
             and (place := (one.asset_id, one.username)) in accounts
         ]
         by = make_local(run.requested_by, face=Face.SERVER)
-        pairs.switch(by=by, account_ids=proven, run_id=run.id)
+        pairs.switch(by=by, account_ids=proven, secret_type=spec.secret_type, run_id=run.id)
 
 
 def _note_checks(run: Run, outcomes: Iterable[Outcome], accounts: _Accounts) -> None:
@@ -81,22 +86,14 @@ def _ignore(_run: Run, _outcomes: Collection[Outcome], _accounts: _Accounts) -> 
 
 
 def _follow_push(run: Run, outcomes: Collection[Outcome], accounts: _Accounts) -> None:
-    made = [
-        accounts[place]
-        for one in outcomes
-        if one.status in _DONE
-        and one.decision in {Decision.CREATE, Decision.RESTORE}
-        and (place := (one.asset_id, one.username)) in accounts
+    places = [
+        (one.asset_id, one.username) for one in outcomes if one.status in _DONE and one.decision in _MAKING
     ]
+    places += _list_made_before(run, outcomes)
+    made = [accounts[place] for place in places if place in accounts]
     Account.objects.filter(id__in=made).update(created_by_provost=True)
     lifetimes.note_enabled(account_ids=made, for_good=False)
-    discoveries.note_made_or_removed(
-        places=[
-            (one.asset_id, one.username)
-            for one in outcomes
-            if one.status in _DONE and one.decision in {Decision.CREATE, Decision.RESTORE}
-        ]
-    )
+    discoveries.note_made_or_removed(places=places)
     spec = SPECS.validate_python(run.spec)
     if isinstance(spec, PushSpec) and spec.lifetime is not None:
         lifetimes.begin(
@@ -104,18 +101,47 @@ def _follow_push(run: Run, outcomes: Collection[Outcome], accounts: _Accounts) -
         )
 
 
-def _list_own(outcomes: Iterable[Outcome], accounts: _Accounts) -> list[UUID]:
-    """Return the accounts that Provost created before, or may have when it was cut off.
+def _list_own(outcomes: Iterable[Outcome], accounts: _Accounts) -> Iterable[UUID]:
+    """Return the accounts with a new secret that Provost created before.
 
     Those of others are adopted for good: to end their lives takes more rights than to push.
     """
-    set_there = {
-        accounts[place]: one.settled is not None and one.status not in _DONE
+    done = {
+        accounts[place]
         for one in outcomes
-        if (one.status in _DONE or one.settled) and (place := (one.asset_id, one.username)) in accounts
+        if one.status in _DONE and (place := (one.asset_id, one.username)) in accounts
     }
-    own = Account.objects.filter(id__in=set_there, created_by_provost=True).values_list("id", flat=True)
-    return [*own, *(account_id for account_id, found in set_there.items() if found)]
+    return Account.objects.filter(id__in=done, created_by_provost=True).values_list("id", flat=True)
+
+
+def _list_made_before(run: Run, outcomes: Iterable[Outcome]) -> list[tuple[int, str]]:
+    """Return the accounts that a push created which was cut off, and that a login has proved now.
+
+    Each push that may have set the secret was about to create the account: what is not known does not count.
+    """
+    settled = {
+        (one.asset_id, one.username): one.secret_type
+        for one in outcomes
+        if one.settled and one.status not in _DONE
+    }
+    if not settled:
+        return []
+    records = Record.objects.filter(
+        Q(status=None) | Q(status=Status.UNCERTAIN),
+        asset_id__in={asset_id for asset_id, _ in settled},
+        username__in={username for _, username in settled},
+        run__action=Action.PUSH,
+        run__dry_run=False,
+        run__epoch__gt=0,
+    )
+    if run.epoch == 1:  # nobody held it before
+        records = records.exclude(run=run)
+    decisions: dict[tuple[int, str], set[str | None]] = defaultdict(set)
+    for record in records:
+        place = (record.asset_id or 0, record.username)
+        if settled.get(place) == record.secret_type:
+            decisions[place].add(record.decision)
+    return [place for place, tried in decisions.items() if tried <= _MAKING]
 
 
 def _follow_discovery(_run: Run, outcomes: Collection[Outcome], _accounts: _Accounts) -> None:
@@ -136,7 +162,7 @@ def _follow_removal(_run: Run, outcomes: Collection[Outcome], accounts: _Account
     gone = _list_fine(outcomes, accounts)
     secrets.retire_all(account_ids=gone)
     lifetimes.end(account_ids=gone)
-    Account.objects.filter(id__in=gone).update(listed_at=None)
+    Account.objects.filter(id__in=gone).update(listed_at=None, created_by_provost=False)
     discoveries.note_made_or_removed(
         places=[(one.asset_id, one.username) for one in outcomes if one.status in FINE]
     )

@@ -18,7 +18,7 @@ from provost.server.services import audit
 from provost.server.services.arrivals import list_covered, note_arrivals
 from provost.server.services.checks import AssetFields, check_asset, choose_port
 from provost.server.services.chunks import split
-from provost.server.services.locks import is_gone
+from provost.server.services.locks import check_not_ended, is_gone
 from provost.server.services.names import check_version, describe_missing
 from provost.server.services.nodes import ensure_nodes, find_node
 from provost.server.services.pages import EVERYTHING, Page, Place, cut
@@ -97,7 +97,8 @@ def edit_asset(*, by: Principal, name: str, fields: AssetFields, version: int | 
     Raises:
         NotFound: there is no such asset, or none to go through.
         Refused: a field cannot be used, or it would be reached through itself.
-        Conflict: the name is taken; or `version_outdated`: it was changed in the meantime.
+        Conflict: the name is taken; or `version_outdated`: it was changed in the meantime; or the account that
+            others are to pass through it with is being disabled or removed.
         Forbidden: the caller may not work in a node that it leaves or joins, or may do more in one that it
             joins; or, where it points elsewhere (address, port, route, options), may not administer it: its
             secrets would be sent there.
@@ -116,6 +117,7 @@ def edit_asset(*, by: Principal, name: str, fields: AssetFields, version: int | 
             raise Conflict(f"There is an asset {fields.name} already.", code="asset_exists")
         if not changes:
             return asset
+        check_passing(asset, fields)
         if "nodes" in changes:
             move_asset(by, asset, fields)
         if "name" in changes:
@@ -128,6 +130,13 @@ def edit_asset(*, by: Principal, name: str, fields: AssetFields, version: int | 
             set_via(by=by, gateways={asset.id: find_gateway(by, fields.via).id if fields.via else None})
         audit.write(by=by, action="asset.edit", subject=f"asset {name}", details=changes)
         return Asset.objects.select_related("via").prefetch_related("nodes").get(id=asset.id)
+
+
+def check_passing(asset: Asset, fields: AssetFields) -> None:
+    """Raise `Conflict` where others would pass through an asset with an account that is about to go."""
+    name = fields.options.get("via_account")
+    if name is not None and name != asset.options.get("via_account"):
+        check_not_ended(asset_id=asset.id, usernames=[name])
 
 
 def move_asset(by: Principal, asset: Asset, fields: AssetFields) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
@@ -10,7 +11,7 @@ from django.utils import timezone
 from provost.core.facts import IDENTIFYING, Facts, fill, list_changes
 from provost.core.keys import fingerprint
 from provost.core.texts import mend_text
-from provost.server.models import Asset, FoundAccount
+from provost.server.models import Account, Asset, FoundAccount
 from provost.server.services import secrets
 from provost.server.services.chunks import split
 
@@ -34,6 +35,7 @@ def record_found(*, asset_id: int, found: Sequence[Facts]) -> None:
     rows = FoundAccount.objects.select_for_update(no_key=True).filter(asset_id=asset_id)
     before = {row.username: row for row in rows}
     own = list_own(asset_id)
+    others: list[str] = []
     new, noted = [], []
     for username, facts in _read(found).items():
         row = before.pop(username, None)
@@ -42,11 +44,15 @@ def record_found(*, asset_id: int, found: Sequence[Facts]) -> None:
             continue
         if _note(row, facts, now, own.get(username, set())):
             noted.append(row)
+        if _has_other_uid(row):
+            others.append(username)
     gone = [row.id for row in before.values() if row.vanished_at is None]
     FoundAccount.objects.bulk_create(new, batch_size=500)
     FoundAccount.objects.bulk_update(noted, _NOTED, batch_size=100)
     for chunk in split(gone):
         FoundAccount.objects.filter(id__in=chunk).update(vanished_at=now)
+    for names in split([*others, *before]):  # who made them, or makes the next of that name, is not known
+        Account.objects.filter(asset_id=asset_id, username__in=names).update(created_by_provost=False)
     FoundAccount.objects.filter(asset_id=asset_id, vanished_at=None).update(last_seen=now)
     Asset.objects.filter(id=asset_id).update(discovered_at=now)
 
@@ -76,16 +82,39 @@ def _note(row: FoundAccount, facts: Facts, now: datetime, own: Collection[str]) 
         row.first_seen, row.vanished_at, row.rule = now, None, ""
     accepted = fill(Facts.model_validate(row.accepted), facts)
     changes = list_changes(accepted, facts, own=own)
+    told = [change.model_dump(mode="json") for change in changes]
     news = {change.field for change in list_changes(Facts.model_validate(row.facts), facts, own=own)}
+    # What could not be told in between differs from nothing, and what came of it is news all the same.
+    news |= {change["field"] for change in told if change not in row.changes}
     if not changes:
         row.changed_at = None
     elif news or row.changed_at is None:
         row.changed_at = now
     row.ignored = row.ignored and not news & IDENTIFYING
-    row.changes = [change.model_dump(mode="json") for change in changes]
+    row.changes = told
     row.accepted, row.facts = accepted.model_dump(mode="json"), facts.model_dump(mode="json")
     row.can_log_in, row.powerful = facts.can_log_in, is_powerful(facts)
     return any(getattr(row, name) != value for name, value in before.items())
+
+
+def _has_other_uid(row: FoundAccount) -> bool:
+    """Tell whether an account has another user id than was accepted: it is another account of the same name."""
+    return any(change["field"] == "uid" for change in row.changes)
+
+
+def list_others(accounts: Collection[Account]) -> set[UUID]:
+    """Return the ids of accounts that have other user ids than were accepted."""
+    rows = FoundAccount.objects.filter(
+        asset_id__in={account.asset_id for account in accounts},
+        username__in={account.username for account in accounts},
+        changed_at__isnull=False,
+    )
+    others = {
+        (row.asset_id, row.username)
+        for row in rows.only("asset_id", "username", "changes")
+        if _has_other_uid(row)
+    }
+    return {account.id for account in accounts if (account.asset_id, account.username) in others}
 
 
 def is_powerful(facts: Facts) -> bool | None:

@@ -1,7 +1,7 @@
 """From what an operator asked for to the assets and accounts that it means; bad input is refused here."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -59,7 +59,7 @@ def expand(*, by: Principal, spec: Spec, specified: Secret | None, places: Place
     if isinstance(spec, PushSpec):
         _check_number(len(assets) * len(set(spec.usernames)))
     found = sorted({asset.kind for asset in assets})
-    _check(spec, specified, found)
+    _check(spec, specified, _group_usernames(spec, assets, places))
     parameters = read_parameters(spec, found)
     items = tuple(select_items(spec=spec, assets=assets, places=places))
     _check_number(len(items))
@@ -88,7 +88,7 @@ def check_later(*, by: Principal, spec: Spec, specified: Secret | None) -> None:
         Forbidden: as `expand`.
     """
     kinds = sorted({asset.kind for asset in _find_targets(by, spec)})
-    _check(spec, specified, kinds)
+    _check(spec, specified, dict.fromkeys(kinds, _list_usernames(spec)))
     if kinds:
         read_parameters(spec, kinds)
 
@@ -100,7 +100,7 @@ def check_settings(*, spec: PushSpec, kinds: Sequence[str]) -> None:
         NotFound: there is no such kind.
         Refused: a rule or a parameter cannot be used, or a kind takes no such secret.
     """
-    _check(spec.model_copy(update={"usernames": ("a",)}), None, kinds)
+    _check(spec.model_copy(update={"usernames": ("a",)}), None, dict.fromkeys(kinds, ("a",)))
     if kinds:
         read_parameters(spec, kinds)
 
@@ -113,9 +113,25 @@ _NEEDED: Final = {
 }
 
 
-def _check(spec: Spec, specified: Secret | None, kinds: Sequence[str]) -> None:
-    usernames = () if isinstance(spec, DiscoverSpec) else spec.usernames
-    if isinstance(spec, PushSpec) and not usernames:
+def _group_usernames(spec: Spec, assets: Iterable[Asset], places: Places | None) -> dict[str, Collection[str]]:
+    """Return by kind the usernames that assets of it are to have."""
+    if places is None:
+        return dict.fromkeys((asset.kind for asset in assets), _list_usernames(spec))
+    kinds = {asset.id: asset.kind for asset in assets}
+    found: dict[str, set[str]] = {kind: set() for kind in kinds.values()}
+    for asset_id, username in places:
+        if asset_id in kinds:
+            found[kinds[asset_id]].add(username)
+    return dict(found)
+
+
+def _list_usernames(spec: Spec) -> tuple[str, ...]:
+    """Return the usernames that something is about; none is all of them, or what is found."""
+    return () if isinstance(spec, DiscoverSpec) else spec.usernames
+
+
+def _check(spec: Spec, specified: Secret | None, usernames_by_kind: Mapping[str, Collection[str]]) -> None:
+    if isinstance(spec, PushSpec) and not spec.usernames:
         raise Refused("Name at least one account to push.", code="no_accounts")
     rules = spec.rules if isinstance(spec, PushSpec | RotateSpec) and spec.strategy is Strategy.RANDOM else None
     if rules is not None:
@@ -123,7 +139,7 @@ def _check(spec: Spec, specified: Secret | None, kinds: Sequence[str]) -> None:
     whole = DiscoverSpec | DisableSpec | EnableSpec | RemoveSpec
     secret_type = None if isinstance(spec, whole) else spec.secret_type
     needed = _NEEDED.get(Action(spec.action))
-    for kind in kinds:
+    for kind, usernames in sorted(usernames_by_kind.items()):
         connector = load_connector(kind)
         if needed is not None and needed not in connector.capabilities:
             raise Refused(f"Assets of kind {kind} have no way to {spec.action}.", code="action_unsupported")

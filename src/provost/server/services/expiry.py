@@ -15,6 +15,7 @@ from provost.core.rights import Face, make_local
 from provost.core.specs import DisableSpec, RemoveSpec
 from provost.server.models import Account, AssetLock, Run
 from provost.server.services import audit, lifetimes, secrets
+from provost.server.services.discoveries import list_others
 from provost.server.services.locks import being_ended, hold_assets
 from provost.server.services.runs import create_run
 
@@ -44,8 +45,12 @@ def claim_expired(*, now: datetime) -> list[Run]:
             _due(rows.select_related("asset"), now).filter(id__in=due).order_by("asset__name", "username")
         )
         ended: dict[Action, list[Account]] = {Action.DISABLE: [], Action.REMOVE: []}
+        others = list_others(found)
         for account in found:
-            if (action := _choose(account, now)) is not None:
+            if account.id in others:
+                account.expiry_due = now + _PUT_OFF
+                logger.warning("%s has another user id than was accepted: it is not ended.", account)
+            elif (action := _choose(account, now)) is not None:
                 ended[action].append(account)
         runs = [run for action, accounts in ended.items() for run in _end(action, accounts, now)]
         Account.objects.bulk_update(found, ["expiry_due"])
@@ -83,15 +88,12 @@ def _select_due(now: datetime) -> QuerySet[Account]:
 def _choose(account: Account, now: datetime) -> Action | None:
     """Return what is to be done to a due account, and make it due again after a pause."""
     end = lifetimes.find_end(account)
-    if account.expires_at is None or end is None:
-        account.expiry_due = None
+    due = end or account.expires_at
+    if due is None or due > now:
+        account.expiry_due = due
         return None
-    if end > now and account.disabled_at is not None:
-        account.expiry_due = end
-        return None
-    late = now - (end if end <= now else account.expires_at)
-    account.expiry_due = now + min(max(late, _SHORTEST), _LONGEST)
-    return Action.REMOVE if end <= now else Action.DISABLE
+    account.expiry_due = now + min(max(now - due, _SHORTEST), _LONGEST)
+    return Action.DISABLE if end is None else Action.REMOVE
 
 
 def _end(action: Action, accounts: list[Account], now: datetime) -> list[Run]:

@@ -18,6 +18,7 @@ from provost.server.services.arrivals import list_covered, note_arrivals
 from provost.server.services.assets import (
     check_homeless,
     check_move,
+    check_passing,
     check_redirection,
     check_unlocked,
     describe_fields,
@@ -303,6 +304,8 @@ def _write_assets(
             "port": choose_port(plan.fields),
             "options": dict(plan.fields.options),
         }
+        if plan.existing is not None:
+            check_passing(asset, plan.fields)
         differs = any(getattr(asset, field) != value for field, value in values.items())
         for field, value in values.items():
             setattr(asset, field, value)

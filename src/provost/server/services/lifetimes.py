@@ -8,14 +8,14 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from provost.core.errors import Conflict, NotFound, Refused
+from provost.core.errors import NotFound, Refused
 from provost.core.notices import Event, Expiry, ExpiryAccount
 from provost.core.push import LONGEST_LIFE
 from provost.core.rights import Principal, Right
 from provost.server.models import Account
 from provost.server.services import notices
 from provost.server.services.checks import check_mortal
-from provost.server.services.locks import being_ended
+from provost.server.services.locks import check_not_ended
 from provost.server.services.pairs import check_unpaired
 from provost.server.services.reach import check_assets
 
@@ -63,10 +63,7 @@ def set_life(*, by: Principal, account: Account, life: Life) -> dict[str, list[A
             "a longer --grace.",
             code="account_disabled",
         )
-    if Account.objects.filter(being_ended(), id=account.id).exists():
-        raise Conflict(
-            f"A run is about to disable or remove {account}. Try again when it is over.", code="asset_locked"
-        )
+    check_not_ended(asset_id=account.asset_id, usernames=[account.username])
     if life.expires_at is not None:
         _check_mortal(by, account)
         if not now < life.expires_at <= now + timedelta(seconds=LONGEST_LIFE):
@@ -94,8 +91,12 @@ def set_due(account: Account) -> None:
 
 
 def find_end(account: Account) -> datetime | None:
-    """Return when an account is to be removed."""
-    return account.expires_at and account.expires_at + timedelta(seconds=account.grace)
+    """Return when an account is to be removed; None: it lives for good, or is first disabled for its grace."""
+    if account.expires_at is None or not account.grace:
+        return account.expires_at
+    if account.disabled_at is None:
+        return None
+    return max(account.expires_at, account.disabled_at) + timedelta(seconds=account.grace)
 
 
 def spare(account: Account) -> dict[str, list[Any]]:
@@ -119,13 +120,19 @@ def _check_mortal(by: Principal, account: Account) -> None:
         )
     check_unpaired([account.id], what="give it a lifetime")
     check_mortal(account.asset.kind, [account.username], grace=account.grace)
+    _check_creator(by, account, what="give a lifetime to")
+
+
+def check_grace(*, by: Principal, account: Account, grace: int | None) -> None:
+    """Raise `Forbidden`, as `set_life` does, for a grace that brings on the removal of an account."""
+    if account.expires_at is not None and grace is not None and grace < account.grace:
+        _check_creator(by, account, what="shorten the grace of")
+
+
+def _check_creator(by: Principal, account: Account, *, what: str) -> None:
     if not account.created_by_provost:
-        check_assets(
-            by,
-            Right.ADMINISTER,
-            [account.asset],
-            what="give a lifetime to accounts that Provost did not create",
-        )
+        what = f"{what} accounts that Provost did not create"
+        check_assets(by, Right.ADMINISTER, [account.asset], what=what)
 
 
 def tell(*, event: Event, accounts: Sequence[Account], done: str = "") -> None:

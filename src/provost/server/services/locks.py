@@ -10,9 +10,10 @@ from typing import Final
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
+from provost.core.errors import Conflict
 from provost.core.model import Action
 from provost.server.models import Asset, AssetLock, Record
 from provost.server.models.runs import RunState
@@ -82,17 +83,25 @@ def renew_locks(*, run_id: UUID) -> None:
     AssetLock.objects.filter(run_id=run_id, owner=name_owner()).update(expires=timezone.now() + LEASE)
 
 
+_ENDING: Final = Q(
+    status=None,
+    run__state__in=[RunState.QUEUED, RunState.RUNNING],
+    run__action__in=[Action.DISABLE, Action.REMOVE],
+)
+
+
 def being_ended() -> Exists:
     """Return what tells accounts that a run disables or removes, or is about to, to be part of a query."""
-    return Exists(
-        Record.objects.filter(
-            asset_id=OuterRef("asset_id"),
-            username=OuterRef("username"),
-            status=None,
-            run__state__in=[RunState.QUEUED, RunState.RUNNING],
-            run__action__in=[Action.DISABLE, Action.REMOVE],
+    return Exists(Record.objects.filter(_ENDING, asset_id=OuterRef("asset_id"), username=OuterRef("username")))
+
+
+def check_not_ended(*, asset_id: int, usernames: Iterable[str]) -> None:
+    """Raise `Conflict` while a run disables or removes an account of an asset, in the list or not."""
+    ending = Record.objects.filter(_ENDING, asset_id=asset_id, username__in=usernames).first()
+    if ending is not None:
+        raise Conflict(
+            f"A run is about to disable or remove {ending}. Try again when it is over.", code="asset_locked"
         )
-    )
 
 
 def release_locks(*, run_id: UUID, asset_ids: Sequence[int] | None = None) -> None:

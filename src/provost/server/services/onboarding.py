@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from provost.core.errors import ProvostError
+from provost.core.errors import ProvostError, Refused
 from provost.core.facts import Facts
 from provost.core.model import Action
 from provost.core.notices import Event, UnknownAccount, UnknownAccounts
@@ -266,6 +266,10 @@ def _find_hindrance(rule: OnboardingRule, row: FoundAccount, acting: set[tuple[i
             return Hindrance.ACTING
         if PushSpec.model_validate(rule.spec).secret_type not in connector.secret_types:
             return Hindrance.WRONG_SECRET
+        try:
+            connector.check_username(row.username)
+        except Refused:
+            return Hindrance.WRONG_NAME
     return find_hindrance(
         onboarding=Onboarding(rule.onboarding),
         pattern=rule.pattern,

@@ -21,6 +21,7 @@ from provost.server.models import Account, Asset, Pair
 from provost.server.services import audit, secrets
 from provost.server.services.assets import check_unlocked, find_asset
 from provost.server.services.chunks import split
+from provost.server.services.locks import check_not_ended
 from provost.server.services.names import check_name, check_version, describe_missing
 from provost.server.services.pages import EVERYTHING, Page, Place, cut
 from provost.server.services.reach import check_assets, limit
@@ -31,12 +32,16 @@ Usernames = Mapping[int, Sequence[tuple[str, SecretType | None]]]
 
 @dataclass(frozen=True, slots=True)
 class PairFields:
-    """What an operator says of a new pair: the usernames of its accounts, the one that is in use first."""
+    """What an operator says of a new pair: the usernames of its accounts, the one that is in use first.
+
+    Without a `secret_type`, both have current secrets of but one.
+    """
 
     name: str
     asset: str
     active: str
     idle: str
+    secret_type: SecretType | None = None
 
 
 def add_pair(*, by: Principal, fields: PairFields) -> Pair:
@@ -44,8 +49,9 @@ def add_pair(*, by: Principal, fields: PairFields) -> Pair:
 
     Raises:
         NotFound: there is no such asset, or no such account on it.
-        Refused: they cannot be a pair.
-        Conflict: the name is taken, one of them is in a pair already, or a run works on their asset.
+        Refused: they cannot be a pair; or `secret_type_needed`, they could be one by several types.
+        Conflict: the name is taken, one of them is in a pair already or about to be disabled or removed, or a
+            run works on their asset.
         Forbidden: the caller may not work on the asset.
     """
     check_name("a pair", fields.name)
@@ -58,9 +64,17 @@ def add_pair(*, by: Principal, fields: PairFields) -> Pair:
         if fields.active == fields.idle:
             raise Refused("A pair is two accounts, not one.", code="pair_refused")
         active, idle = (_find_account(asset, name) for name in (fields.active, fields.idle))
-        _check_fit(active, idle)
-        pair = Pair.objects.create(name=fields.name, asset=asset, active=active, idle=idle)
-        details = {"asset": asset.name, "active": active.username, "idle": idle.username}
+        check_not_ended(asset_id=asset.id, usernames=[active.username, idle.username])
+        secret_type = _check_fit(active, idle, fields.secret_type)
+        pair = Pair.objects.create(
+            name=fields.name, asset=asset, active=active, idle=idle, secret_type=secret_type
+        )
+        details = {
+            "asset": asset.name,
+            "active": active.username,
+            "idle": idle.username,
+            "secret_type": secret_type,
+        }
         audit.write(by=by, action="pair.add", subject=f"pair {pair}", details=details)
     return pair
 
@@ -74,8 +88,8 @@ def _find_account(asset: Asset, username: str) -> Account:
     return account
 
 
-def _check_fit(active: Account, idle: Account) -> None:
-    """Raise for two accounts that cannot be a pair."""
+def _check_fit(active: Account, idle: Account, secret_type: SecretType | None) -> SecretType:
+    """Return by which type of secret two accounts are a pair; raise where they cannot be one."""
     for account in (active, idle):
         check_unpaired([account.id], what="put it into another pair")
         if account.privileged:
@@ -90,12 +104,20 @@ def _check_fit(active: Account, idle: Account) -> None:
                 code="pair_refused",
             )
     held = secrets.list_current_types(account_ids=[active.id, idle.id])
-    if not held.get(active.id, set()) & held.get(idle.id, set()):
+    both = held.get(active.id, set()) & held.get(idle.id, set())
+    if not both or secret_type not in {None, *both}:
+        of = f" {secret_type}" if secret_type else " secret of the same type"
         raise Refused(
-            f"{active} and {idle} have no current secret of the same type, so they cannot take turns. Push "
-            "one first: provost push",
+            f"{active} and {idle} do not both have a current{of}, so they cannot take turns. Push one first: "
+            "provost push",
             code="pair_refused",
         )
+    if secret_type is None and len(both) > 1:
+        raise Refused(
+            f"{active} and {idle} have {' and '.join(sorted(both))}: say by which one they are a pair.",
+            code="secret_type_needed",
+        )
+    return secret_type or min(both)
 
 
 def remove_pair(*, by: Principal, name: str, version: int | None = None) -> None:
@@ -166,23 +188,24 @@ def check_unpaired(account_ids: Iterable[UUID], *, what: str) -> None:
             )
 
 
-def build_rotation(*, by: Principal, name: str, secret_type: SecretType | None = None) -> RotateSpec:
-    """Return the rotation of a pair: that of its idle account. Without `secret_type`, it has but one.
+def build_rotation(*, by: Principal, name: str) -> RotateSpec:
+    """Return the rotation of a pair: that of its idle account.
 
     Raises:
         NotFound: there is no such pair.
-        Refused: `secret_type_needed`, its accounts have secrets of several types.
     """
     pair = find_pair(by=by, name=name)
-    chosen = secret_type or secrets.choose_type(
-        account_id=pair.idle_id, name=f"{pair.idle.username}@{pair.asset}"
-    )
     return RotateSpec(
-        action="rotate", usernames=(pair.idle.username,), assets=(pair.asset.name,), secret_type=chosen
+        action="rotate",
+        usernames=(pair.idle.username,),
+        assets=(pair.asset.name,),
+        secret_type=SecretType(pair.secret_type),
     )
 
 
-def check_rotation(*, usernames: Collection[str], asset_ids: Iterable[int]) -> set[str]:
+def check_rotation(
+    *, usernames: Collection[str], asset_ids: Iterable[int], secret_type: SecretType
+) -> set[str]:
     """Return those of the usernames that are left out of a rotation, since their turn is another's.
 
     Raises:
@@ -190,7 +213,7 @@ def check_rotation(*, usernames: Collection[str], asset_ids: Iterable[int]) -> s
     """
     left: set[str] = set()
     for chunk in split(asset_ids):
-        rows = Pair.objects.filter(asset_id__in=chunk, active__username__in=usernames)
+        rows = Pair.objects.filter(asset_id__in=chunk, active__username__in=usernames, secret_type=secret_type)
         for pair in rows.select_related("asset", "active", "idle"):
             if pair.idle.username not in usernames:
                 raise Refused(
@@ -204,8 +227,8 @@ def check_rotation(*, usernames: Collection[str], asset_ids: Iterable[int]) -> s
 
 def skip_active(*, usernames: Usernames) -> list[Outcome]:
     """Return the outcomes of those of the accounts that are in use: they are not rotated."""
-    rows = Pair.objects.filter(asset_id__in=usernames).values_list("asset_id", "active__username", "name")
-    active = {(asset_id, username): name for asset_id, username, name in rows}
+    rows = Pair.objects.filter(asset_id__in=usernames).select_related("active")
+    active = {(pair.asset_id, pair.active.username, SecretType(pair.secret_type)): pair.name for pair in rows}
     return [
         Outcome(
             asset_id,
@@ -213,11 +236,11 @@ def skip_active(*, usernames: Usernames) -> list[Outcome]:
             Status.SKIPPED,
             secret_type,
             reason="pair_active",
-            message=f"It is in use. To rotate its pair: provost pair rotate {active[asset_id, name]}",
+            message=f"It is in use. To rotate its pair: provost pair rotate {pair}",
         )
         for asset_id, wanted in usernames.items()
         for name, secret_type in wanted
-        if (asset_id, name) in active
+        if secret_type is not None and (pair := active.get((asset_id, name, secret_type))) is not None
     ]
 
 
@@ -230,15 +253,15 @@ def leave_out(usernames: Usernames, places: Collection[tuple[int, str]]) -> User
     return {asset_id: wanted for asset_id, wanted in left.items() if wanted}
 
 
-def switch(*, by: Principal, account_ids: Iterable[UUID], run_id: UUID) -> None:
+def switch(*, by: Principal, account_ids: Iterable[UUID], secret_type: SecretType, run_id: UUID) -> None:
     """Let idle accounts, whose new secrets are proven, change places with the active ones of their pairs.
 
     Call it last in the transaction: the audit trail is told.
     """
     now = timezone.now()
     for chunk in split(account_ids):
-        rows = Pair.objects.select_for_update(of=("self",)).filter(idle__in=chunk).order_by("id")
-        switched = list(rows.select_related("active", "idle"))
+        rows = Pair.objects.select_for_update(of=("self",)).filter(idle__in=chunk, secret_type=secret_type)
+        switched = list(rows.order_by("id").select_related("active", "idle"))
         for pair in switched:
             pair.active, pair.idle = pair.idle, pair.active
             pair.switched_at = now
@@ -250,11 +273,16 @@ def switch(*, by: Principal, account_ids: Iterable[UUID], run_id: UUID) -> None:
 
 
 def read_sync(*, pairs: Sequence[Pair]) -> Mapping[UUID, Sync | None]:
-    """Return by active account whether its secrets are in sync: the worst that is known of one of them."""
+    """Return by active account whether the secret that its pair is about is in sync (None: never checked)."""
     held = secrets.list_held(account_ids=[pair.active_id for pair in pairs])
-    found: dict[UUID, Sync | None] = {}
-    for pair in pairs:
-        told = {one.sync for one in held.get(pair.active_id, ()) if one.state is SecretState.CURRENT}
-        worst = (Sync.OUT_OF_SYNC, Sync.UNKNOWN, None, Sync.IN_SYNC)
-        found[pair.active_id] = next((sync for sync in worst if sync in told), None)
-    return found
+    return {
+        pair.active_id: next(
+            (
+                one.sync
+                for one in held.get(pair.active_id, ())
+                if one.state is SecretState.CURRENT and one.secret_type == pair.secret_type
+            ),
+            None,
+        )
+        for pair in pairs
+    }

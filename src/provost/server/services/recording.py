@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from provost.core.job import Outcome
-from provost.core.model import Action, SecretType, Status
+from provost.core.model import Action, SecretState, SecretType, Status
 from provost.server.models import Account, Record, Run
 from provost.server.services import after, secrets
 from provost.server.services.chunks import CHUNK, split
@@ -208,20 +208,43 @@ def _list_places(records: Iterable[Record]) -> set[_Place]:
 
 
 def _cancel_chunk(run: Run, secret_type: SecretType | None, records: Sequence[Record]) -> None:
-    open_before: set[_Place] = set()
-    if secret_type is not None and not run.dry_run:
-        accounts = _find_accounts(_list_places(records))
-        _discard(run, secret_type, accounts.values())
-        staged = _find_open_before(run, secret_type, accounts.values())
-        open_before = {place for place, account_id in accounts.items() if account_id in staged}
-    uncertain = [one.id for one in records if (one.asset_id, one.username) in open_before]
-    _close_interrupted(Record.objects.filter(id__in=uncertain))
+    begun_before: set[_Place] = set()
+    if not run.dry_run:
+        if secret_type is not None:
+            _discard(run, secret_type, _find_accounts(_list_places(records)).values())
+        begun_before = _find_begun_before(run, secret_type, records)
+    uncertain = [one.id for one in records if (one.asset_id, one.username) in begun_before]
+    _close(
+        Record.objects.filter(id__in=uncertain),
+        Status.UNCERTAIN,
+        "interrupted",
+        "The run was stopped, and whoever held it before may have begun with this account. What was staged "
+        "is kept. To go on: provost run retry.",
+    )
     _close(
         Record.objects.filter(id__in={one.id for one in records}.difference(uncertain)),
         Status.CANCELLED,
         "cancelled",
         "The run was stopped before it came to this account. To go on: provost run retry.",
     )
+
+
+def _find_begun_before(run: Run, secret_type: SecretType | None, records: Sequence[Record]) -> set[_Place]:
+    """Return the accounts that an earlier holder of the run may have told their targets something about."""
+    places = _list_places(records)
+    if run.epoch <= 1 or run.action in _LOOKING:
+        return set()
+    if run.action not in _STAGING:
+        return places
+    # A push sets what is pending, or again what the list holds, and a rotation what is pending.
+    set_by = {SecretState.PENDING} | ({SecretState.CURRENT} if run.action == Action.PUSH else set())
+    accounts = _find_accounts(places)
+    held = secrets.list_held(account_ids=accounts.values())
+    return {
+        place
+        for place, account_id in accounts.items()
+        if any(one.secret_type is secret_type and one.state in set_by for one in held.get(account_id, ()))
+    }
 
 
 def settle_interrupted_records(*, run: Run) -> None:

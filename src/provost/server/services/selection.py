@@ -54,7 +54,7 @@ def select_items(*, spec: Spec, assets: Sequence[Asset], places: Places | None =
         case VerifySpec() | ReconcileSpec() | RotateSpec():
             yield from _select_listed(spec, assets, places)
         case EnableSpec():
-            yield from _select_disabled(spec, assets)
+            yield from _select_disabled(spec, assets, places)
         case DisableSpec() | RemoveSpec():
             yield from _select_ended(spec, assets, places)
 
@@ -77,7 +77,7 @@ def _select_listed(
     none = True
     by_id = {asset.id: asset for asset in assets}
     if isinstance(spec, RotateSpec) and spec.usernames:
-        unknown -= check_rotation(usernames=spec.usernames, asset_ids=by_id)
+        unknown -= check_rotation(usernames=spec.usernames, asset_ids=by_id, secret_type=spec.secret_type)
     for chunk in split(by_id):
         accounts = Account.objects.filter(asset_id__in=chunk, listed_at__isnull=False, disabled_at=None)
         if spec.usernames:
@@ -114,7 +114,7 @@ def _choose_rotated(accounts: QuerySet[Account], spec: RotateSpec) -> QuerySet[A
     """Leave out privileged accounts that nobody asked for, and of each pair the one that is in use."""
     if not (spec.usernames or spec.privileged):
         accounts = accounts.filter(privileged=False)
-    return accounts.filter(active_in=None)
+    return accounts.exclude(active_in__secret_type=spec.secret_type)
 
 
 def _is_wanted(spec: VerifySpec | ReconcileSpec | RotateSpec, version: secrets.Version) -> bool:
@@ -124,7 +124,7 @@ def _is_wanted(spec: VerifySpec | ReconcileSpec | RotateSpec, version: secrets.V
     return not (isinstance(spec, RotateSpec) and spec.strategy is Strategy.RANDOM and version.public_only)
 
 
-def _select_disabled(spec: EnableSpec, assets: Sequence[Asset]) -> Iterator[Item]:
+def _select_disabled(spec: EnableSpec, assets: Sequence[Asset], places: Places | None) -> Iterator[Item]:
     """Yield accounts that Provost has disabled."""
     unknown = set(spec.usernames)
     by_id = {asset.id: asset for asset in assets}
@@ -136,8 +136,9 @@ def _select_disabled(spec: EnableSpec, assets: Sequence[Asset]) -> Iterator[Item
             disabled_at__isnull=False,
         )
         for account in found.order_by("username"):
-            unknown.discard(account.username)
-            yield Item(by_id[account.asset_id], account.username)
+            if _is_among(account, places):
+                unknown.discard(account.username)
+                yield Item(by_id[account.asset_id], account.username)
     if unknown or not spec.usernames:
         raise Refused(
             f"{', '.join(sorted(unknown)[:_SHOWN]) or 'Nobody'}: no account of that name there is disabled by "
