@@ -48,9 +48,10 @@ bench: $(VENV)/.bench ## 50 hosts beside a floor and Ansible, with ratios; lists
 	$(AS_ROOT) $(BIN)/python benchmarks/push.py
 	$(BIN)/python benchmarks/lists.py
 
-crash: $(VENV)/.dev ## kill -9 at every stage boundary and at 100 random moments, cuts at every step
+crash: $(VENV)/.dev ## kill -9 at every boundary and at 100 random moments, cuts at every step, of every kind
 	@scripts/packages $(TEST_PACKAGES)
 	$(AS_ROOT) $(BIN)/python -m pytest tests/crash --moments 100
+	$(AS_ROOT) $(BIN)/python -m pytest tests/contract -k is_cut --moments 100
 	$(AS_ROOT) $(BIN)/python -m pytest tests/server/test_lifecycle_cuts.py tests/e2e/test_hostile_life.py --thorough
 
 docs: $(VENV)/.docs ## the documentation site, in site/

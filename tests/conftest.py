@@ -29,6 +29,7 @@ PATIENCE: Final = 60.0
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`make crash` takes its time; `make test` leaves out more of the same."""
+    parser.addoption("--moments", type=int, default=4, help="how often to kill Provost, or cut a connection")
     parser.addoption("--thorough", action="store_true", help="also the tests that are marked thorough")
 
 

@@ -39,10 +39,6 @@ from provost.lab import Lab
 class DeviceConformance(Conformance):
     family = ""
 
-    @pytest.fixture
-    def moments(self) -> int:
-        return 3
-
     @pytest.fixture(scope="class")
     @classmethod
     def bench(cls, lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeviceBench]:

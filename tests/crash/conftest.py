@@ -23,14 +23,9 @@ BATCH = 20
 ROWS = ("create", "adopt", "restore", "leave")
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """`make crash` asks for many more moments than `make test` does."""
-    parser.addoption("--moments", type=int, default=8, help="how many random moments to kill Provost at")
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "moment" in metafunc.fixturenames:
-        metafunc.parametrize("moment", range(metafunc.config.getoption("moments", 8)))
+        metafunc.parametrize("moment", range(metafunc.config.getoption("moments")))
 
 
 @dataclass

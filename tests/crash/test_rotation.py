@@ -84,7 +84,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "boundary" in metafunc.fixturenames:
         metafunc.parametrize(("program", "boundary", "secret_type"), cases)
     if "some_moment" in metafunc.fixturenames:
-        metafunc.parametrize("some_moment", range(moments // 8 if few else moments))
+        metafunc.parametrize("some_moment", range(1 if few else moments))
 
 
 def test_killed_at_a_boundary(realm: Realm, program: str, boundary: str, secret_type: str) -> None:

@@ -48,7 +48,7 @@ def add(
     else:
         print_line(
             f"Added {name}. Next, its privileged account: "
-            f"provost account add root --asset {name} --privileged --password-stdin"
+            f"provost account add USERNAME --asset {name} --privileged --password-stdin"
         )
 
 
