@@ -8,6 +8,7 @@ import asyncssh
 import pytest
 
 from provost import engine
+from provost.conformance.reaching import Witnessed
 from provost.connectors.linux import LinuxConnector
 from provost.connectors.linux.parameters import LinuxParameters
 from provost.connectors.linux.session import LinuxSession
@@ -86,20 +87,6 @@ def push() -> Push:
         return outcomes
 
     return push_to
-
-
-class Witnessed:
-    """A witness that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.host_keys: list[tuple[int, str]] = []
-        self.refusals: list[tuple[int, str]] = []
-
-    def see_host_key(self, asset_id: int, key: str) -> None:
-        self.host_keys.append((asset_id, key))
-
-    def see_refusal(self, asset_id: int, username: str) -> None:
-        self.refusals.append((asset_id, username))
 
 
 @pytest.fixture

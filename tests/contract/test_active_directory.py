@@ -22,7 +22,7 @@ from tests.kinds.active_directory import (
 from tests.kinds.linux import aim_at_gateway
 
 from provost.conformance import Conformance, Trial
-from provost.conformance.suite import Witnessed, open_session
+from provost.conformance.reaching import Witnessed, open_session
 from provost.connectors._ldap import Answer
 from provost.connectors.active_directory import ActiveDirectoryConnector
 from provost.connectors.active_directory.discovery import read_time, write_time

@@ -13,7 +13,7 @@ from tests.kinds.ldap import ACCESS, GROUPS, PEOPLE, POLICY, PROVOST, STRICT, SU
 from tests.kinds.linux import aim_at_gateway
 
 from provost.conformance import Conformance, Trial
-from provost.conformance.suite import Witnessed, open_session
+from provost.conformance.reaching import Witnessed, open_session
 from provost.connectors import _ldap
 from provost.connectors._ldap import fold_dn
 from provost.connectors.ldap import LdapConnector

@@ -15,7 +15,7 @@ from tests.conftest import do_without
 from tests.kinds.mysql import MariaDb, MySql, MysqlBench, quote
 
 from provost.conformance.cutter import Cutter
-from provost.conformance.suite import lead_through, open_session
+from provost.conformance.reaching import lead_through, open_session
 from provost.conformance.trial import Trial
 from provost.connectors.mysql import MysqlConnector
 from provost.connectors.mysql.parameters import MysqlOptions, MysqlParameters, MysqlRemoval

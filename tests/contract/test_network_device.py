@@ -17,7 +17,7 @@ from tests.kinds.simulated_device import open_state
 
 from provost.conformance import Conformance, Trial
 from provost.conformance.cutter import Cutter
-from provost.conformance.suite import Witnessed, lead_through, open_session, stage
+from provost.conformance.reaching import Witnessed, lead_through, open_session, stage
 from provost.connectors._crypt import hash_cisco_scrypt, hash_sha512
 from provost.connectors.network_device import DeviceConnector
 from provost.connectors.network_device.parameters import DeviceOptions, DeviceParameters

@@ -17,7 +17,7 @@ from tests.kinds.postgresql import NAME, PostgresqlBench, PostgresqlServer, find
 
 from provost import engine
 from provost.conformance import Conformance, Trial
-from provost.conformance.suite import Witnessed, open_session
+from provost.conformance.reaching import Witnessed, open_session
 from provost.connectors.postgresql import PostgresqlConnector
 from provost.connectors.postgresql.parameters import (
     PostgresqlOptions,

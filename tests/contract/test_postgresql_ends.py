@@ -11,7 +11,7 @@ from tests.kinds.postgresql import PostgresqlBench, PostgresqlServer, find_progr
 
 from provost.conformance import Trial
 from provost.conformance.cutter import Cutter
-from provost.conformance.suite import lead_through, open_session
+from provost.conformance.reaching import lead_through, open_session
 from provost.connectors.postgresql import PostgresqlConnector
 from provost.connectors.postgresql.parameters import PostgresqlRemoval
 from provost.connectors.postgresql.session import PostgresqlSession

@@ -17,7 +17,7 @@ from tests.kinds.linux import aim_at_gateway
 from tests.kinds.redis import RedisBench, RedisServer, has_redis, run_redis
 
 from provost.conformance import Conformance, Trial
-from provost.conformance.suite import Witnessed, open_session, stage
+from provost.conformance.reaching import Witnessed, open_session, stage
 from provost.connectors.redis import RedisConnector
 from provost.connectors.redis.parameters import RedisOptions, RedisParameters
 from provost.connectors.redis.session import RedisSession

@@ -16,7 +16,7 @@ from typing import Final, Self
 from tests.kinds.authority import Authority
 
 from provost.conformance import Bench
-from provost.conformance.suite import open_session
+from provost.conformance.reaching import open_session
 from provost.core.connector import Session
 from provost.core.job import Login, Target
 from provost.core.secrets import Password, Secret

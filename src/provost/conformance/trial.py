@@ -135,7 +135,7 @@ class Trial:
         """Fail when a text holds a secret."""
         for secret in self.secrets:
             for sensitive in list_sensitive_texts(secret):
-                assert sensitive not in text, "a secret is shown"  # noqa: S101  # what the suite is for
+                assert sensitive not in text, "a secret is shown"
 
 
 def find_settled(staged: Collection[Staged], settled: UUID | None) -> Secret | None:
