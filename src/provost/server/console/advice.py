@@ -137,7 +137,7 @@ ADVICE: Final[dict[str, Advice]] = {
     ),
     "login_method_unavailable": Advice(
         _("The host offers no way to log in with this type of secret."),
-        _("Allow it in sshd_config, or give the privileged account another type of secret. Then press Retry."),
+        _("Allow it there, or give the privileged account another type of secret. Then press Retry."),
     ),
     "not_root": Advice(
         _("The login worked, but the privileged account is not root."),
@@ -190,12 +190,12 @@ ADVICE: Final[dict[str, Advice]] = {
     ),
     # Changing
     "create_refused": Advice(
-        _("The host's useradd or adduser refused; the message has its words."),
+        _("The target refused to create the account; the message has its words."),
         _("Mend the parameter that it names, such as a group that does not exist, and push again."),
     ),
     "password_refused": Advice(
-        _("The host refused the password, which is as it was before."),
-        _("Mostly it is the host's password policy: push with other password rules, or change the policy."),
+        _("The target refused the password, which is as it was before."),
+        _("Mostly it is the target's password policy: push with other password rules, or change the policy."),
     ),
     "password_unsure": Advice(
         _("The host refused the password, and what it left could not be checked."),
@@ -303,7 +303,7 @@ ADVICE: Final[dict[str, Advice]] = {
         _("Rotate its password, or mend what the message says and press Retry."),
     ),
     "processes_left": Advice(
-        _("The account is locked. Something under its uid still runs on the host."),
+        _("The account is locked. Something of it still runs on the target."),
         _("Look at what the message names. Then press Retry, or end it by hand if two accounts share the uid."),
     ),
     "objects_depend": Advice(
@@ -497,7 +497,7 @@ _BY_STATUS: Final[dict[tuple[str, str], Advice]] = {
         _("The connection broke in the middle of the change."), _("See that the host is up. Then press Retry.")
     ),
     ("unverified", "login_method_unavailable"): Advice(
-        _("The host's sshd takes no secret of this type for the account, so no login could be tried."),
+        _("The target takes no secret of this type for the account, so no login could be tried."),
         _("Nothing, if that is intended."),
     ),
 }
