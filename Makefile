@@ -10,7 +10,7 @@ TEST_PACKAGES := $(LAB_PACKAGES) chromium fish gettext krb5-user ldap-utils loca
 	redis-server samba-ad-dc samba-ad-provision shellcheck slapd tcsh zsh
 
 # Tests wait for hosts and processes more than they work.
-SIDE_BY_SIDE := --numprocesses 3 --dist loadfile
+SIDE_BY_SIDE := --numprocesses 5 --dist loadfile
 
 # Without compiled files each of the many processes that tests start would compile Provost anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -50,8 +50,9 @@ bench: $(VENV)/.bench ## 50 hosts beside a floor and Ansible, with ratios; lists
 
 crash: $(VENV)/.dev ## kill -9 at every boundary and at 100 random moments, cuts at every step, of every kind
 	@scripts/packages $(TEST_PACKAGES)
-	$(AS_ROOT) $(BIN)/python -m pytest tests/crash --moments 100
-	$(AS_ROOT) $(BIN)/python -m pytest tests/contract -k is_cut --moments 100
+	$(AS_ROOT) $(BIN)/python -m pytest tests/crash --moments 100 --thorough
+	$(AS_ROOT) $(BIN)/python -m pytest tests/contract -k is_cut --moments 100 --thorough
+	$(AS_ROOT) $(BIN)/python -m pytest tests/contract/test_network_device.py --thorough
 	$(AS_ROOT) $(BIN)/python -m pytest tests/server/test_lifecycle_cuts.py tests/e2e/test_hostile_life.py --thorough
 
 docs: $(VENV)/.docs ## the documentation site, in site/

@@ -52,6 +52,7 @@ class TestCisco(DeviceConformance):
     family = "cisco"
 
 
+@pytest.mark.thorough
 class TestHuawei(DeviceConformance):
     family = "huawei"
 
@@ -60,6 +61,7 @@ class TestJuniper(DeviceConformance):
     family = "juniper"
 
 
+@pytest.mark.thorough
 class TestGeneric(DeviceConformance):
     family = "other"
 

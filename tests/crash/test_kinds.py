@@ -86,7 +86,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "boundary" in metafunc.fixturenames:
         many = metafunc.config.getoption("moments") >= 50
         kinds = [[kind] for kind in BENCHES] if many else [list(BENCHES)]
-        boundaries = BOUNDARIES if many else ("answered", "before-record")
+        boundaries = BOUNDARIES if many else ("answered",)
         cases = [(boundary, chosen) for boundary in boundaries for chosen in kinds]
         metafunc.parametrize(("boundary", "kinds"), cases, ids=[f"{one}-{'+'.join(of)}" for one, of in cases])
 

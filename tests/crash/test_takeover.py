@@ -18,6 +18,9 @@ from tests.crash.test_crash import BOUNDARIES
 
 pytestmark = [pytest.mark.lab, pytest.mark.crash]
 
+SHORT = ("after-stage", "half-a-secret-sent", "inside-record")
+"""Boundaries that are tried without `--thorough`, too."""
+
 HERE = Path(__file__).parent
 WORKER = (sys.executable, HERE.parent / "lone_worker.py")
 ELSEWHERE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
@@ -83,8 +86,12 @@ async def check_gone_on(scene: Scene, run: str, names: dict[str, str], secret_ty
 @pytest.mark.parametrize(
     ("boundary", "secret_type"),
     [
-        *((boundary, "password") for boundary in BOUNDARIES),
-        *((boundary, "ssh_key") for boundary in ("half-a-secret-sent", "answered")),
+        *(
+            pytest.param(boundary, "password", marks=() if boundary in SHORT else pytest.mark.thorough)
+            for boundary in BOUNDARIES
+        ),
+        pytest.param("half-a-secret-sent", "ssh_key", marks=pytest.mark.thorough),
+        ("answered", "ssh_key"),
     ],
 )
 async def test_killed_at_a_boundary(scene: Scene, start_worker: Start, boundary: str, secret_type: str) -> None:

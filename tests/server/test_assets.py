@@ -87,7 +87,7 @@ def test_error_lists_what_there_is() -> None:
     """An unknown kind or asset is answered with what there is, the closest first, and not with everything."""
     from provost.server.services import assets
 
-    with pytest.raises(NotFound, match=r"There is: linux, memory\."):
+    with pytest.raises(NotFound, match=r"no kind 'linus'\. There is: linux, .*memory"):
         add_asset("x", kind="linus")
     for number in range(30):
         add_asset(f"host{number:02}")

@@ -12,6 +12,8 @@ from provost.core.errors import NotFound
 from provost.core.rights import Granted, Role
 from provost.core.secrets import Password
 
+pytestmark = pytest.mark.once
+
 PASSWORD = "correct horse battery"
 TOO_LONG = "9" * 5000
 """More digits than Python makes a number of."""

@@ -14,6 +14,8 @@ from provost.core.rights import Granted, Principal, Right, Role
 from provost.core.secrets import Password
 from provost.server.services.inventory_files import Inventory, Row
 
+pytestmark = pytest.mark.once
+
 OPERATOR = Granted(Role.OPERATOR, "/prod")
 ADMINISTRATOR = Granted(Role.ADMINISTRATOR, "/prod")
 

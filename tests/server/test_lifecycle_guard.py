@@ -11,7 +11,7 @@ from provost.connectors import memory
 from provost.core.model import SecretType
 from provost.core.specs import SPECS
 
-pytestmark = pytest.mark.usefixtures("database")
+pytestmark = [pytest.mark.usefixtures("database"), pytest.mark.once]
 
 LIMIT = 2
 """What PROVOST_REJECTED_LOGINS_PER_HOUR is when nothing is said."""

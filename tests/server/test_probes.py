@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from provost.core.rights import Face, Granted, Principal, Role, make_local
 
-pytestmark = pytest.mark.usefixtures("database")
+pytestmark = [pytest.mark.usefixtures("database"), pytest.mark.once]
 
 
 class Worker:

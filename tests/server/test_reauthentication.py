@@ -10,7 +10,7 @@ from provost.core.errors import Refused
 from provost.core.rights import make_local
 from provost.core.secrets import Password
 
-pytestmark = pytest.mark.usefixtures("database")
+pytestmark = [pytest.mark.usefixtures("database"), pytest.mark.once]
 
 PASSWORD = "correct horse battery"
 

@@ -10,7 +10,7 @@ from provost.core.model import SecretType
 from provost.core.push import PushSpec
 from provost.core.rights import make_local
 
-pytestmark = pytest.mark.usefixtures("database")
+pytestmark = [pytest.mark.usefixtures("database"), pytest.mark.once]
 
 BY = make_local("tester")
 

@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from tests.conftest import PATIENCE
 
+pytestmark = pytest.mark.once
+
 Provost = Callable[..., subprocess.CompletedProcess[str]]
 Serve = Callable[..., Any]
 

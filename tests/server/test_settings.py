@@ -4,7 +4,7 @@ import pytest
 
 from provost.core.rights import make_local
 
-pytestmark = pytest.mark.usefixtures("database")
+pytestmark = [pytest.mark.usefixtures("database"), pytest.mark.once]
 
 BY = make_local("tester")
 

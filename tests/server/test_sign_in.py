@@ -8,7 +8,7 @@ from provost.core.errors import Refused
 from provost.core.rights import Face, Granted, Principal, Role, make_local
 from provost.core.secrets import Password
 
-pytestmark = pytest.mark.usefixtures("database")
+pytestmark = [pytest.mark.usefixtures("database"), pytest.mark.once]
 
 BY = make_local("tester")
 PASSWORD = "correct horse battery"

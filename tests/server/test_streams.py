@@ -11,6 +11,8 @@ from provost.core import requests as said
 from provost.core.rights import Granted, Right, Role
 from provost.server.services import pages
 
+pytestmark = pytest.mark.once
+
 
 def ask(token: str = "") -> HttpRequest:
     request = HttpRequest()
