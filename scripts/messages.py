@@ -69,13 +69,14 @@ def collect() -> dict[str, polib.POEntry]:
 def list_kind_texts() -> Iterator[str]:
     """Yield what the fields of each kind are called, and what is said of them."""
     from provost import connectors  # noqa: PLC0415  # Django is set up
+    from provost.server.console.words import name_field  # noqa: PLC0415  # as above
     from provost.server.services.checks import load_connector  # noqa: PLC0415  # as above
 
     for kind in connectors.list_kinds():
         connector = load_connector(kind)
         for model in (connector.options, connector.parameters, connector.removal):
             for name, field in model.model_json_schema().get("properties", {}).items():
-                yield name.replace("_", " ").capitalize()
+                yield name_field(name)
                 if text := field.get("description"):
                     yield text
 

@@ -90,3 +90,12 @@ MEANINGS: Final[dict[str, Any]] = {
 def find_unit(action: str) -> Unit:
     """Return what the records of a run of that action are about."""
     return _UNITS.get(Action(action), _ACCOUNTS) if action in set(Action) else _ACCOUNTS
+
+
+_ACRONYMS: Final = frozenset({"ca", "dn", "gid", "tls", "uid"})
+
+
+def name_field(name: str) -> str:
+    """Return what a field of a kind's options or parameters is called in a form, in English."""
+    words = [word.upper() if word in _ACRONYMS else word for word in name.split("_")]
+    return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])

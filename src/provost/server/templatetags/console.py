@@ -16,6 +16,7 @@ from provost.core.durations import write_duration
 from provost.core.inert import make_inert
 from provost.core.onboarding import Standing
 from provost.server.console.forms import Form
+from provost.server.console.words import name_field
 
 register: Final = template.Library()
 
@@ -261,7 +262,7 @@ def schema_fields(form: Form[Any], schema: Mapping[str, Any], prefix: str) -> di
         fields.append(
             {
                 "name": f"{prefix}.{name}",
-                "label": _(name.replace("_", " ").capitalize()),
+                "label": _(name_field(name)),
                 "help": _(text) if (text := one.get("description", "")) else "",
                 "kind": kind,
                 "options": [("", _tell_usual(one.get("default"))), *_list_values(values, kinds)]
