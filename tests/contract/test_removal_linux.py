@@ -23,7 +23,12 @@ CASES: list[dict[str, Any]] = yaml.safe_load(
 )["cases"]
 # Started as the account, in the background, with nothing that keeps the test's own pipes open.
 TOOLS = """
-runs() { grep -s -l -E "^Uid:.*[[:space:]]$(id -u "$1")[[:space:]]" /proc/[0-9]*/status | grep -q .; }
+runs() { # a zombie runs no more
+    for status in $(grep -s -l -E "^Uid:.*[[:space:]]$(id -u "$1")[[:space:]]" /proc/[0-9]*/status); do
+        grep -s -q '^State:[[:space:]]*[ZX]' "$status" || [ ! -e "$status" ] || return 0
+    done
+    return 1
+}
 runas() {
     user=$1
     shift

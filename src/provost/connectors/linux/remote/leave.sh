@@ -120,17 +120,20 @@ p_end_processes() { # kill all that the account runs, and wait until none is lef
         loginctl terminate-user "$user"
     fi >/dev/null 2>&1
     tries=0
-    while p_list_processes && [ -n "$processes" ]; do
-        if [ "$tries" -ge "$patience" ]; then
-            p_fail unsure processes_left "these processes of $user do not end:$processes"
-            return 0
-        fi
+    while :; do
         # As the account itself: kill(2) then means every process of it at one instant, and none can fork away.
+        # Also when none was seen: one that forks and ends all the time is missed by a look.
         if command -v setpriv >/dev/null; then
             setpriv --reuid="$uid" --regid="$gid" --clear-groups /bin/sh -c "$kill_all" provost "$uid"
         else
             su -s /bin/sh -c "set -- $uid; $kill_all" "$user"
         fi >/dev/null 2>&1
+        p_list_processes
+        [ -n "$processes" ] || return 0
+        if [ "$tries" -ge "$patience" ]; then
+            p_fail unsure processes_left "these processes of $user do not end:$processes"
+            return 0
+        fi
         # shellcheck disable=SC2086  # a list
         kill -s KILL $processes 2>/dev/null
         sleep 0.1 2>/dev/null || sleep 1
