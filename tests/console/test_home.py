@@ -37,7 +37,7 @@ def test_home_leads_from_nothing_to_what_went_wrong(
     expect(steps).to_have_count(0)
     failures = page.locator("section", has=page.get_by_role("heading", name="What went wrong"))
     expect(failures).to_contain_text("connection_refused")
-    expect(failures).to_contain_text("Start sshd on the host")
+    expect(failures).to_contain_text("Start its server")
     expect(failures).to_contain_text("no_privileged_account")
     expect(page.get_by_role("heading", name="1 asset cannot be worked on")).to_be_visible()
     expect(page.get_by_role("link", name="lonely")).to_have_attribute("href", "/assets/lonely")

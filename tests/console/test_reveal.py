@@ -35,7 +35,7 @@ def gets_in(host: Host, secret: Secret) -> bool:
 
 def reveal(page: Page, which: str, password: str = PASSWORD) -> None:
     page.get_by_role("button", name="Reveal").click()
-    page.get_by_label("Which").select_option(which)
+    page.get_by_label("Which", exact=True).select_option(which)
     page.get_by_label("Your own password").fill(password)
     page.get_by_role("button", name="Show it").click()
 
