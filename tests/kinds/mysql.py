@@ -115,6 +115,8 @@ class MariaDb:
                 "--auth-root-authentication-method=normal", "--skip-test-db",
             ],
             check=True, stdout=subprocess.DEVNULL,
+            # Two that are made at once would take each other's temporary tables.
+            env={**os.environ, "TMPDIR": str(self.folder)},
         )  # fmt: skip
 
     def _wait(self) -> None:
