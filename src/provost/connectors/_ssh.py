@@ -236,14 +236,17 @@ class Routes:
         gateway does not reach is seen as a connection that ends at once.
 
         Raises:
-            Unreachable: the gateway cannot be passed.
+            TargetError: the gateway cannot be passed.
         """
         if target.via is None:
             return target.address, target.port
         gateway = await self._reach_gateway(target.via, timeouts, witness)
         through, tunnel = self._tunnels.get(target.asset_id, (None, None))
         if tunnel is None or through is not gateway:
-            tunnel = await gateway.forward_local_port("127.0.0.1", 0, target.address, target.port)
+            try:
+                tunnel = await gateway.forward_local_port("127.0.0.1", 0, target.address, target.port)
+            except (OSError, asyncssh.Error) as error:
+                raise _explain(error, target.via) from error
             self._tunnels[target.asset_id] = gateway, tunnel
         return "127.0.0.1", tunnel.get_port()
 

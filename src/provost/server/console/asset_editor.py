@@ -109,7 +109,9 @@ def add_login(request: Visit, name: str) -> HttpResponse:
     """Add a privileged account to an asset that is there."""
     request.visitor.require(Right.OPERATE, what="add accounts")
     asset = assets.show_asset(request.visitor, name)
-    start = {"login": "password", "account": {} if asset.privileged else {"username": "root"}}
+    kind = find_kind(request.visitor, asset.kind)
+    account = {"username": "root"} if Become.SU in kind.becomes and not asset.privileged else {}
+    start = {"login": "password", "account": account}
     form = Form(_LoginForm, request, start=start, places=_LOGIN_PLACES | {"account_exists": "account.replace"})
     if request.method == "POST":
         with form.telling():
@@ -118,7 +120,6 @@ def add_login(request: Visit, name: str) -> HttpResponse:
             text = _("%(username)s is a privileged account of %(name)s now. Next, test its login.")
             messages.success(request, text % {"name": name, "username": login.username})
             return redirect("console:asset", name)
-    kind = find_kind(request.visitor, asset.kind)
     facts = {"form": form, "asset": asset, "kind": kind, "becomes": list_becomes(kind)}
     return render(request, "console/asset_login.html", facts, status=form.status)
 

@@ -191,9 +191,8 @@ class _Work:
                 async for event in events:
                     if isinstance(event, _Recorded):
                         self._unrecorded.put_nowait(event)
-                    if isinstance(
-                        event, RefusalSeen
-                    ):  # of a process that is killed, the next one has to know it
+                    if isinstance(event, RefusalSeen):
+                        # If this process is killed, the next one has to know of it.
                         self._hurry.set()
                     with suppress(OSError):  # nobody may be watching any more: no reason to stop
                         observe(event)
