@@ -23,7 +23,7 @@ from tests.kinds.linux import aim_at_gateway
 
 from provost.conformance import Conformance, Trial
 from provost.conformance.reaching import Witnessed, open_session
-from provost.connectors._ldap import Answer
+from provost.connectors._ldap.answers import Answer
 from provost.connectors.active_directory import ActiveDirectoryConnector
 from provost.connectors.active_directory.discovery import read_time, write_time
 from provost.connectors.active_directory.parameters import (

@@ -14,12 +14,11 @@ from tests.kinds.linux import aim_at_gateway
 
 from provost.conformance import Conformance, Trial
 from provost.conformance.reaching import Witnessed, open_session
-from provost.connectors import _ldap
-from provost.connectors._ldap import fold_dn
+from provost.connectors._ldap.names import fold_dn
 from provost.connectors.ldap import LdapConnector
 from provost.connectors.ldap.parameters import LdapOptions, LdapParameters, LdapRemoval
 from provost.core.connector import Applied, Change, Removal, Timeouts, Verification, Withdrawal
-from provost.core.errors import HostKeyRefused, LoginRefused, Refused, TargetError, Unreachable
+from provost.core.errors import HostKeyRefused, LoginRefused, LoginUnanswered, Refused, TargetError
 from provost.core.facts import Facts
 from provost.core.job import Login, Target
 from provost.core.keys import read_key_line
@@ -158,7 +157,7 @@ async def test_a_port_without_tls(bench: LdapBench) -> None:
     with pytest.raises(TargetError) as caught:
         await open_at(bench, bench.aim_plain())
     assert caught.value.code == "tls_unavailable"
-    with pytest.raises(Unreachable):
+    with pytest.raises(LoginUnanswered):
         await open_at(bench, bench.aim(tls="off", tls_ca=None), Timeouts(connect=2))
 
 
@@ -166,7 +165,7 @@ async def test_a_port_without_tls(bench: LdapBench) -> None:
     "answer", [b"", b"SSH-2.0-OpenSSH_9.2p1\r\n", b"\x30\x84\xff\xff\xff\xff", b"0\x03\x02\x01"]
 )
 async def test_what_is_no_directory(bench: LdapBench, answer: bytes) -> None:
-    """Whatever else answers there is an error of Provost's own, in time."""
+    """Whatever else answers there may have refused the password: it counts as that, and is told in time."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(answer)
@@ -176,7 +175,7 @@ async def test_what_is_no_directory(bench: LdapBench, answer: bytes) -> None:
     strange = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with strange:
         target = replace(bench.aim(tls="off", tls_ca=None), port=strange.sockets[0].getsockname()[1])
-        with pytest.raises(Unreachable):
+        with pytest.raises(LoginUnanswered):
             await open_at(bench, target, Timeouts(connect=2, command=2))
 
 
@@ -464,8 +463,8 @@ async def test_accounts_below_the_base(bench: LdapBench, trial: Trial) -> None:
 
 async def test_many_accounts(bench: LdapBench, monkeypatch: pytest.MonkeyPatch) -> None:
     """More than a page, and more than are looked up at once."""
-    monkeypatch.setattr(_ldap, "PAGE", 5)
-    monkeypatch.setattr(_ldap, "CHUNK", 3)
+    monkeypatch.setattr("provost.connectors._ldap.directory.PAGE", 5)
+    monkeypatch.setattr("provost.connectors._ldap.session.CHUNK", 3)
     count = 20
     ldif = "\n".join(
         f"dn: uid=many{n},{PEOPLE}\nobjectClass: inetOrgPerson\nuid: many{n}\ncn: x\nsn: x\n"

@@ -5,23 +5,16 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from provost.connectors._ldap import (
-    Directory,
-    Line,
-    check_name,
-    closed_on_failure,
-    explain_refusal,
-    fold_dn,
-)
+from provost.connectors._ldap.names import check_name, fold_dn
 from provost.connectors._ssh import Routes
 from provost.connectors.active_directory.parameters import (
     ActiveDirectoryOptions,
     ActiveDirectoryParameters,
     ActiveDirectoryRemoval,
 )
-from provost.connectors.active_directory.session import ActiveDirectorySession, find_bar, name_login
+from provost.connectors.active_directory.session import ActiveDirectorySession
 from provost.core.connector import Connector, Timeouts, Witness
-from provost.core.errors import LoginRefused, Refused
+from provost.core.errors import Refused
 from provost.core.job import Login, Target
 from provost.core.model import Become, Capability, SecretType
 from provost.core.passwords import PasswordLimits
@@ -69,49 +62,21 @@ class ActiveDirectoryConnector:
     ) -> ActiveDirectorySession:
         """Bind as the privileged account, and see whether it may create users.
 
-        Raises:
-            Unreachable: no connection.
-            LoginRefused: the account was refused, or may not create users.
-            HostKeyRefused: the server's certificate is not believed.
+        Raises as `ActiveDirectorySession.log_in` does.
         """
-        options = ActiveDirectoryOptions.model_validate(dict(target.options))
-        if login.password is None:
-            raise LoginRefused(
-                f"A directory takes no SSH key: {login.username} needs a password.",
-                code="login_method_unavailable",
-            )
-        with closed_on_failure(Line(target, options)) as line:
-            name = name_login(login.username, options)
-            answer = await line.log_in(name, login.password, self._routes, timeouts, witness=witness)
-            if refusal := explain_refusal(answer, target, login, find_bar(answer)):
-                raise refusal
-            await line.run(_check_rights, line.directory, target, login, options)
-            return ActiveDirectorySession(
-                target=target,
-                options=options,
-                actor=login.username,
-                line=line,
-                routes=self._routes,
-                timeouts=timeouts,
-            )
+        session = ActiveDirectorySession(
+            target=target,
+            options=ActiveDirectoryOptions.model_validate(dict(target.options)),
+            actor=login.username,
+            routes=self._routes,
+            timeouts=timeouts,
+        )
+        await session.log_in(login.password, witness)
+        return session
 
     async def close(self) -> None:
         """Close the ways through gateways."""
         await self._routes.close()
-
-
-def _check_rights(directory: Directory, target: Target, login: Login, options: ActiveDirectoryOptions) -> None:
-    place = directory.read(options.place, ["allowedChildClassesEffective"])
-    if place is None:
-        raise LoginRefused(
-            f"{target.asset} shows {login.username} no {options.place}: are domain and container right?",
-            code="rights_missing",
-        )
-    if "user" not in place.list_texts("allowedChildClassesEffective"):
-        raise LoginRefused(
-            f"{login.username} may not create users in {options.place} on {target.asset}.",
-            code="rights_missing",
-        )
 
 
 connector: type[Connector] = ActiveDirectoryConnector

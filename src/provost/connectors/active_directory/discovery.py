@@ -3,7 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from provost.connectors._ldap import Control, Directory, Entry, fold_dn, get_own_name, match
+from provost.connectors._ldap.answers import Entry
+from provost.connectors._ldap.directory import Control, Directory
+from provost.connectors._ldap.names import fold_dn, get_own_name, match
 from provost.connectors.active_directory.parameters import ActiveDirectoryOptions
 from provost.core.facts import Facts
 

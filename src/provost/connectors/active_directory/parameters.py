@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from provost.connectors._keys import check_line
-from provost.connectors._ldap import DirectoryOptions, Names, check_dn
+from provost.connectors._ldap.options import DirectoryOptions, Names, check_dn
 from provost.connectors._tls import Tls
 
 

@@ -3,30 +3,19 @@
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
-from provost.connectors._ldap import (
-    ADD,
-    DELETE,
-    REPLACE,
-    Answer,
-    Code,
-    Control,
-    DirectorySession,
-    Entry,
-    doubt,
-    fold_dn,
-    is_dn,
-    join_dn,
-    match,
-)
+from provost.connectors._ldap.answers import Answer, Code, Entry, doubt
+from provost.connectors._ldap.directory import ADD, DELETE, REPLACE, Control
+from provost.connectors._ldap.names import fold_dn, is_dn, join_dn, match
+from provost.connectors._ldap.session import DirectorySession
 from provost.connectors.active_directory.discovery import PERSON, list_facts, write_time
 from provost.connectors.active_directory.parameters import ActiveDirectoryOptions, ActiveDirectoryParameters
 from provost.core.connector import Change, Removal, Verification
-from provost.core.errors import ChangeRefused, ChangeUnknown, LookupFailed, Unreachable
+from provost.core.errors import ChangeRefused, ChangeUnknown, LoginRefused, LookupFailed, Unreachable
 from provost.core.facts import Facts
 from provost.core.model import Decision, Verdict
-from provost.core.secrets import Password, Secret
+from provost.core.secrets import Password, SshKey
 
 MARK: Final = b"provost: is being created"
 """In the notes (info) of an account whose creation is not over."""
@@ -64,34 +53,44 @@ _BARS: Final = {
 """What a domain controller says beside "invalid credentials": system error codes in hexadecimal."""
 
 
-def name_login(username: str, options: ActiveDirectoryOptions) -> str:
-    """Return the name that an account binds with."""
-    if "@" in username or is_dn(username, options.domain_dn):
-        return username
-    return f"{username}@{options.domain}"
-
-
-def find_bar(answer: Answer) -> str:
-    """Return why an account is let in by no password, as far as the answer to a login tells."""
-    return _BARS.get(_read_reason(answer), "")
-
-
-def _read_reason(answer: Answer) -> str:
-    found = re.search(r"\bdata ([0-9a-fA-F]+)", answer.message)
-    return found[1].lower() if found and answer.code == Code.INVALID_CREDENTIALS else ""
-
-
 class ActiveDirectorySession(DirectorySession):
     """One connection, bound as the privileged account."""
 
     name_attribute = "sAMAccountName"
     mark = ("info", MARK)
+    _options: ActiveDirectoryOptions
 
-    def __init__(self, *, options: ActiveDirectoryOptions, **common: Any) -> None:
-        super().__init__(options=options, **common)
-        self._options = options
+    # Logging in
+
+    @property
+    def login_name(self) -> str:
+        """The name that the privileged account binds with."""
+        return self._name_absent(self.actor)
+
+    def _find_policy_bar(self, answer: Answer) -> str:
+        return _BARS.get(_read_reason(answer), "")
+
+    def _check_rights(self) -> None:
+        asset, place = self._target.asset, self._options.place
+        entry = self._directory.read(place, ["allowedChildClassesEffective"])
+        if entry is None:
+            raise LoginRefused(
+                f"{asset} shows {self.actor} no {place}: are domain and container right?",
+                code="rights_missing",
+            )
+        if "user" not in entry.list_texts("allowedChildClassesEffective"):
+            raise LoginRefused(
+                f"{self.actor} may not create users in {place} on {asset}.", code="rights_missing"
+            )
 
     # Looking
+
+    def _is_long(self, username: str) -> bool:
+        """Tell whether it is a user principal name, or the name of an entry."""
+        return "@" in username or is_dn(username, self._options.domain_dn)
+
+    def _name_absent(self, username: str) -> str:
+        return username if self._is_long(username) else f"{username}@{self._options.domain}"
 
     def _search(self, test: str) -> list[Entry]:
         return self._directory.search(
@@ -136,7 +135,7 @@ class ActiveDirectorySession(DirectorySession):
             what += f" ({self._describe_policy()})"
         elif entry and entry.get_number("adminCount") and answer.code == Code.INSUFFICIENT_ACCESS_RIGHTS:
             what += " (it is, or was, in an administrative group: delegated rights do not reach it)"
-        return self._refuse_change(what, answer, "password_refused")
+        return self._directory.refuse(what, answer, "password_refused")
 
     def _describe_policy(self) -> str:
         """Tell what the domain wants of passwords. That resets count for its history and age is not so."""
@@ -163,7 +162,7 @@ class ActiveDirectorySession(DirectorySession):
 
     def _create(self, username: str, password: Password, parameters: ActiveDirectoryParameters) -> str:
         """Add a user with its password at once; one for groups is marked, and disabled until then."""
-        if "@" in username or is_dn(username, self._options.domain_dn):
+        if self._is_long(username):
             raise ChangeRefused(
                 f"{username} is not on {self._target.asset}. To create an account, push its sAMAccountName.",
                 code="create_refused",
@@ -210,7 +209,7 @@ class ActiveDirectorySession(DirectorySession):
         if answer.code == Code.CONSTRAINT_VIOLATION and "52d" in answer.message.lower():
             raise self._refuse_password(username, None, answer)
         if answer.code != Code.SUCCESS:
-            raise self._refuse_change(f"did not create {username}", answer, "create_refused")
+            raise self._directory.refuse(f"did not create {username}", answer, "create_refused")
         return dn
 
     def _find_groups(self, names: Sequence[str]) -> list[str]:
@@ -235,7 +234,7 @@ class ActiveDirectorySession(DirectorySession):
                     Code.ENTRY_ALREADY_EXISTS,
                     Code.ATTRIBUTE_OR_VALUE_EXISTS,
                 }:
-                    raise self._refuse_change(
+                    raise self._directory.refuse(
                         f"did not make {username} a member of {group}", answer, "create_refused"
                     )
             last = {
@@ -244,7 +243,7 @@ class ActiveDirectorySession(DirectorySession):
             }
             answer = self._directory.modify(dn, last)
             if answer.code != Code.SUCCESS:
-                raise self._refuse_change(f"did not complete {username}", answer, "create_refused")
+                raise self._directory.refuse(f"did not complete {username}", answer, "create_refused")
         except ChangeRefused:
             self._undo(username, dn)
             raise
@@ -295,7 +294,7 @@ class ActiveDirectorySession(DirectorySession):
         change = [(DELETE, [str(old).encode()]), (ADD, [str(new).encode()])]
         answer = self._directory.modify(entry.dn, {"userAccountControl": change})
         if answer.code != Code.SUCCESS:
-            raise self._refuse_change(f"did not {what} {username}", answer, f"{what}_refused")
+            raise self._directory.refuse(f"did not {what} {username}", answer, f"{what}_refused")
 
     def _remove(self, removal: Removal) -> str:
         entry = self._find(removal.username)
@@ -303,30 +302,21 @@ class ActiveDirectorySession(DirectorySession):
         if entry is not None:
             answer = self._directory.delete(entry.dn)
             if answer.code not in {Code.SUCCESS, Code.NO_SUCH_OBJECT}:
-                raise self._refuse_change(f"did not remove {removal.username}", answer, "change_refused")
+                raise self._directory.refuse(f"did not remove {removal.username}", answer, "change_refused")
         return ""
 
     # Verifying
 
-    def _name(self, username: str) -> str:
-        try:
-            entry = self._find(username)
-        except LookupFailed as error:
-            if error.code == LookupFailed.code:
-                raise
-            entry = None
-        return entry.dn if entry else name_login(username, self._options)
-
-    def _look_for(self, username: str, secret: Secret) -> Verification:
-        raise TypeError(f"{username} has no {secret.secret_type}: active_directory knows passwords alone")
+    def _look_for(self, username: str, key: SshKey) -> Verification:
+        raise TypeError(f"{username} has no {key.secret_type}: active_directory knows passwords alone")
 
     def _judge(self, username: str, answer: Answer) -> Verification:
         if answer.code == Code.SUCCESS:
             return Verification(Verdict.ACCEPTED)
         if answer.code != Code.INVALID_CREDENTIALS:
-            return doubt(answer, self._target, username)
+            return doubt(answer, self._target.asset, username)
         asset, reason = self._target.asset, _read_reason(answer)
-        if bar := find_bar(answer):
+        if bar := self._find_policy_bar(answer):
             return Verification(
                 Verdict.UNKNOWN,
                 "policy_forbids_login",
@@ -346,6 +336,11 @@ class ActiveDirectorySession(DirectorySession):
             f"{asset} did not let {username} in: the password is wrong, or there is no such account.",
             refused=True,
         )
+
+
+def _read_reason(answer: Answer) -> str:
+    found = re.search(r"\bdata ([0-9a-fA-F]+)", answer.message)
+    return found[1].lower() if found and answer.code == Code.INVALID_CREDENTIALS else ""
 
 
 def encode_password(password: Password) -> bytes:

@@ -4,7 +4,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from provost.connectors._ldap import Directory, Entry, fold_dn
+from provost.connectors._ldap.answers import Entry
+from provost.connectors._ldap.directory import Directory
+from provost.connectors._ldap.names import fold_dn
 from provost.connectors.ldap.groups import Group
 from provost.connectors.ldap.keys import read_key
 from provost.connectors.ldap.parameters import LdapOptions

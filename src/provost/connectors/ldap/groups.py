@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from provost.connectors._ldap import Directory, Entry, fold_dn
+from provost.connectors._ldap.answers import Entry
+from provost.connectors._ldap.directory import Directory
+from provost.connectors._ldap.names import fold_dn
 
 _CLASSES = {"posixgroup": "memberUid", "groupofnames": "member", "groupofuniquenames": "uniqueMember"}
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from provost.connectors._keys import KEY_MARK, KeyStrategy, write_key_line
+from provost.connectors._ldap.answers import Entry
+from provost.connectors._ldap.directory import ADD, DELETE, Changes
 from provost.core.facts import KeyFacts
 from provost.core.keys import fingerprint, read_key_line
 from provost.core.secrets import SshKey
@@ -44,6 +46,22 @@ def take_keys(values: Sequence[bytes], keep: SshKey, gone: Sequence[SshKey]) -> 
         for value in values
         if holds([value], keep) or not (_is_managed(value) or any(holds([value], key) for key in gone))
     ]
+
+
+def plan_keys(entry: Entry, new: Sequence[bytes]) -> Changes:
+    """Return the changes that give an entry these keys, and their class with the first of them."""
+    old = entry.get_all("sshPublicKey")
+    came = [value for value in new if value not in old]
+    gone = [value for value in old if value not in new]
+    changes: Changes = {}
+    if gone or came:
+        changes["sshPublicKey"] = [(what, some) for what, some in ((DELETE, gone), (ADD, came)) if some]
+    classes = {name.lower(): name for name in entry.list_texts("objectClass")}
+    if new and "ldappublickey" not in classes:
+        changes["objectClass"] = [(ADD, [b"ldapPublicKey"])]
+    elif not new and old and "ldappublickey" in classes:
+        changes["objectClass"] = [(DELETE, [classes["ldappublickey"].encode()])]
+    return changes
 
 
 def _is_managed(value: bytes) -> bool:

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from provost.connectors._keys import KeyOptions, KeyStrategy, check_line
-from provost.connectors._ldap import DirectoryOptions, Names, check_dn
+from provost.connectors._ldap.options import DirectoryOptions, Names, check_dn
 
 LARGEST_ID = 2**31 - 1
 

@@ -11,7 +11,7 @@ from provost.connectors._ssh import Routes
 from provost.connectors.mysql.dialects import Dialect, MariaDb, MySql
 from provost.connectors.mysql.hosts import Client
 from provost.connectors.mysql.parameters import MysqlOptions, MysqlParameters, MysqlRemoval, find_fault
-from provost.connectors.mysql.server import PROTECTED, Server
+from provost.connectors.mysql.server import PROTECTED, Server, write_account
 from provost.connectors.mysql.session import MysqlSession
 from provost.connectors.mysql.wire import Answer, Wire
 from provost.core.connector import Connector, Timeouts, Witness
@@ -94,13 +94,12 @@ async def _begin(
 ) -> MysqlSession:
     [(version, taken, seen)] = await wire.ask("SELECT VERSION(), CURRENT_USER(), USER()")
     username, _, host = taken.rpartition("@")
+    acting = username, host
     dialect = await _choose_dialect(wire, target, version)
     # Whatever the server was set to: literals are read as the driver writes them.
     await wire.ask(f"SET NAMES utf8mb4, SESSION sql_mode = '{dialect.sql_mode}'")
     statement = "SELECT PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = %s"
-    rights = frozenset(
-        right.replace("_", " ") for (right,) in await wire.ask(statement, f"'{username}'@'{host}'")
-    )
+    rights = frozenset(right.replace("_", " ") for (right,) in await wire.ask(statement, write_account(acting)))
     try:
         await wire.ask(f"{dialect.rows}User = ''", dialect.unfinished)
         readable = True
@@ -108,12 +107,12 @@ async def _begin(
         readable = False
     if not readable or "CREATE USER" not in rights:
         raise LoginRefused(
-            f"'{username}'@'{host}' may not do on {target.asset} what Provost needs. Grant to itself, "
+            f"{write_account(acting)} may not do on {target.asset} what Provost needs. Grant to itself, "
             "and not to a role: CREATE USER, PROCESS, CONNECTION ADMIN ON *.* and SELECT ON mysql.*",
             code="rights_missing",
         )
     client = Client.read(seen.rpartition("@")[2], None if target.via else wire.address)
-    server = Server(wire, dialect, target.asset, (username, host), client, rights)
+    server = Server(wire, dialect, target.asset, acting, client, rights)
     return MysqlSession(server, options.account_host, connect)
 
 

@@ -56,8 +56,12 @@ async def _begin(server: Server, account: Account, clauses: str, values: Sequenc
 async def _finish(
     server: Server, account: Account, grants: Sequence[Clause], ways: Ways, attributes: Clause
 ) -> None:
+    """Give an account its grants, and then its verifier; one that the server refuses either is dropped."""
+    identified, verifier = server.dialect.identify(ways)
+    statement = f"ALTER USER %s@%s {identified} {attributes[0]} ACCOUNT UNLOCK"
     try:
         await _give(server, grants)
+        await server.tell("create_refused", statement, *account, *verifier, *attributes[1])
     except ChangeRefused as refusal:
         try:
             await server.wire.ask("DROP USER %s@%s", *account)
@@ -67,9 +71,6 @@ async def _finish(
                 code="cleanup_failed",
             ) from answer
         raise
-    identified, verifier = server.dialect.identify(ways)
-    statement = f"ALTER USER %s@%s {identified} {attributes[0]} ACCOUNT UNLOCK"
-    await server.tell("create_refused", statement, *account, *verifier, *attributes[1])
 
 
 async def adopt(server: Server, account: Account, change: Change) -> str:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from provost.connectors.mysql.dialects import Account, Row
-from provost.connectors.mysql.server import PROTECTED, Server
+from provost.connectors.mysql.server import PROTECTED, Server, write_account
 from provost.core.facts import Facts
 
 
@@ -23,7 +23,7 @@ async def discover(server: Server, host: str) -> list[Facts]:
         roles[username, holder].append(role)
     [(lifetime,)] = await server.look("SELECT @@default_password_lifetime")
     return [
-        _describe(row, rights["'{}'@'{}'".format(*row.account)], roles[row.account], lifetime)
+        _describe(row, rights[write_account(row.account)], roles[row.account], lifetime)
         for row in rows
         if row.account == server.acting or row.account[0] != server.acting[0]
     ]

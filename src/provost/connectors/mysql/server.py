@@ -118,5 +118,5 @@ class Server:
 
 
 def write_account(account: Account) -> str:
-    """Return an account as the server writes it, for messages alone."""
+    """Return an account as the server writes it: for messages, and as its tables of rights name it."""
     return "'{}'@'{}'".format(*account)

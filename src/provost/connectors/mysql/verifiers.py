@@ -1,13 +1,13 @@
 """What a server keeps of a password, made on this side: no plaintext is in any statement, nor in a log."""
 
 import hashlib
-import secrets
-import string
 from base64 import b64encode
 from enum import StrEnum
 from typing import Final
 
 from nacl.bindings import crypto_scalarmult_ed25519_base_noclamp
+
+from provost.connectors._crypt import ROUNDS, crypt_sha, draw_salt
 
 
 class Plugin(StrEnum):
@@ -18,9 +18,7 @@ class Plugin(StrEnum):
     SHA2 = "caching_sha2_password"
 
 
-_ALPHABET: Final = "./" + string.digits + string.ascii_uppercase + string.ascii_lowercase
 _SALT_LENGTH: Final = 20
-_ROUNDS: Final = 5000
 
 UNFINISHED: Final = {
     Plugin.NATIVE: "*" + b"Provost: unfinished!".hex().upper(),
@@ -49,41 +47,13 @@ def derive_ed25519(password: bytes) -> str:
 
 def hash_sha2(password: bytes, salt: bytes | None = None) -> str:
     """Return the hash of caching_sha2_password: SHA-crypt, with a salt longer than crypt(3)'s."""
-    salt = salt or "".join(secrets.choice(_ALPHABET) for _ in range(_SALT_LENGTH)).encode()
-    return f"$A${_ROUNDS // 1000:03X}${salt.decode('latin-1')}{crypt_sha256(password, salt)}"
+    salt = salt or draw_salt(_SALT_LENGTH).encode()
+    return f"$A${ROUNDS // 1000:03X}${salt.decode('latin-1')}{crypt_sha256(password, salt)}"
 
 
 def crypt_sha256(password: bytes, salt: bytes) -> str:
-    """Return the digest of SHA-crypt by SHA-256 (Drepper), for a salt of any length."""
-    sha = hashlib.sha256
-    second = sha(password + salt + password).digest()
-    start = password + salt + _stretch(second, len(password))
-    length = len(password)
-    while length:
-        start += second if length & 1 else password
-        length >>= 1
-    digest = sha(start).digest()
-    p = _stretch(sha(password * len(password)).digest(), len(password))
-    s = _stretch(sha(salt * (16 + digest[0])).digest(), len(salt))
-    for turn in range(_ROUNDS):
-        digest = sha(
-            (p if turn & 1 else digest)
-            + (s if turn % 3 else b"")
-            + (p if turn % 7 else b"")
-            + (digest if turn & 1 else p)
-        ).digest()
-    return _encode_crypt(digest)
-
-
-def _stretch(block: bytes, length: int) -> bytes:
-    return (block * (length // len(block) + 1))[:length]
-
-
-def _encode_crypt(digest: bytes) -> str:
-    groups = [bytes(digest[(21 * turn + place) % 30] for place in (0, 10, 20)) for turn in range(10)]
-    groups.append(bytes((0, digest[31], digest[30])))
-    values = [int.from_bytes(group) for group in groups]
-    return "".join(_ALPHABET[value >> shift & 63] for value in values for shift in (0, 6, 12, 18))[:43]
+    """Return the digest of SHA-crypt by SHA-256."""
+    return crypt_sha("sha256", password, salt)
 
 
 _MAKERS: Final = {Plugin.NATIVE: hash_native, Plugin.ED25519: derive_ed25519, Plugin.SHA2: hash_sha2}

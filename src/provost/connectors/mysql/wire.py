@@ -25,7 +25,7 @@ _TELLING: Final = ("caching_sha2_password", "sha256_password", "mysql_clear_pass
 _BROKEN: Final = "mysql_old_password"
 """What servers before 4.1 had, which gives it away as well."""
 
-REFUSED: Final = frozenset({1045, 1698})
+_REFUSED: Final = frozenset({1045, 1698})
 EXPIRED: Final = frozenset({1820, 1862})
 _LOCKED: Final = frozenset({3118, 4151})
 _SHUT: Final = _LOCKED | EXPIRED | {1130, 3159, 3955, 4150}
@@ -150,7 +150,7 @@ class Wire(Connection):
         number, text = _read(error)
         if number in EXPIRED and self._is_heard:
             return Answer(number, text)
-        if number in REFUSED and self._is_heard:
+        if number in _REFUSED and self._is_heard:
             return LoginRefused(f"{asset} refused the login of {username}: {text}.")
         if number in _SHUT:
             return LoginRefused(f"{asset} lets {username} not in: {text}.", code="policy_forbids_login")

@@ -55,8 +55,10 @@ class DeviceConnector:
     async def open(self, target: Target, login: Login, timeouts: Timeouts, witness: Witness) -> "DeviceSession":
         """Log in, become privileged if need be, and look whether the account may configure."""
         try:  # forms are made of this kind where Netmiko is not installed, too
-            from provost.connectors.network_device.device import Device, HostKeys  # noqa: PLC0415
+            from provost.connectors.network_device.device import Device  # noqa: PLC0415
+            from provost.connectors.network_device.login import HostKeys  # noqa: PLC0415
             from provost.connectors.network_device.session import DeviceSession  # noqa: PLC0415
+            from provost.connectors.network_device.wire import Wire  # noqa: PLC0415
         except ImportError as missing:
             raise TargetError(
                 "Network devices need Netmiko: pip install 'provost[network]'.", code="kind_not_found"
@@ -70,7 +72,8 @@ class DeviceConnector:
         family = choose_family(options)
         place = await self._routes.reach(target, timeouts, witness)
         keys = HostKeys(target, self._seen)
-        device = Device(target, login, family, timeouts, keys)
+        wire = Wire(target, login, family, timeouts, keys)
+        device = Device(wire, target.asset, login.username, family)
         thread = ThreadPoolExecutor(1, thread_name_prefix="device")
         session = DeviceSession(target, login.username, family, device, place, timeouts, self._seen, thread)
         try:

@@ -54,6 +54,12 @@ CISCO: Final = Family(
     superuser="15",
 )
 
+_HUAWEI_SETS: Final = (
+    "local-user {username} password\n/(?i)confirm[^:\\n]*password[^:\\n]*:/ {password}\n"
+    "/(?i)enter[^:\\n]*password[^:\\n]*:/ {password}\n"
+)
+"""Sets a password, whether there is an account or not, as what follows for Junos does."""
+
 HUAWEI: Final = Family(
     look_up="display current-configuration | include local-user",
     entry=r"(?m)^\s*local-user (?P<name>\S+) (?:privilege level (?P<level>\d+)|state (?P<off>block)|)",
@@ -61,19 +67,17 @@ HUAWEI: Final = Family(
     enter=read_dialog("system-view"),
     leave=read_dialog("return"),
     create=read_dialog(
-        "aaa\nlocal-user {username} password\n/(?i)confirm[^:\\n]*password[^:\\n]*:/ {password}\n"
-        "/(?i)enter[^:\\n]*password[^:\\n]*:/ {password}\nlocal-user {username} privilege level {privilege}\n"
+        "aaa\n" + _HUAWEI_SETS + "local-user {username} privilege level {privilege}\n"
         "local-user {username} service-type ssh\nquit"
     ),
-    set_password=read_dialog(
-        "aaa\nlocal-user {username} password\n/(?i)confirm[^:\\n]*password[^:\\n]*:/ {password}\n"
-        "/(?i)enter[^:\\n]*password[^:\\n]*:/ {password}\nquit"
-    ),
+    set_password=read_dialog("aaa\n" + _HUAWEI_SETS + "quit"),
     remove=read_dialog("aaa\nundo local-user {username}\n/(?i)\\[y\\/n\\]/ y\nquit"),
     save=read_dialog("save\n/(?i)\\[y\\/n\\]/ y"),
     saved=r"(?i)success",
     superuser="15",
 )
+
+_JUNIPER_SETS: Final = 'set system login user {username} authentication encrypted-password "{sha512}"'
 
 JUNIPER: Final = Family(
     look_up="show configuration system login | display set",
@@ -81,11 +85,8 @@ JUNIPER: Final = Family(
     complete=r"authentication",
     enter=read_dialog("configure private"),
     leave=read_dialog("exit configuration-mode\n/uncommitted changes/ yes"),
-    create=read_dialog(
-        "set system login user {username} class {role}\n"
-        'set system login user {username} authentication encrypted-password "{sha512}"'
-    ),
-    set_password=read_dialog('set system login user {username} authentication encrypted-password "{sha512}"'),
+    create=read_dialog("set system login user {username} class {role}\n" + _JUNIPER_SETS),
+    set_password=read_dialog(_JUNIPER_SETS),
     remove=read_dialog("delete system login user {username}"),
     commit=read_dialog("commit"),
     undo=read_dialog("rollback 0"),

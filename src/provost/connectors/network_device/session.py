@@ -4,15 +4,17 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final, TypeVar
 
 from provost.connectors._crypt import hash_cisco_scrypt, hash_sha512
-from provost.connectors.network_device.device import Device, Entry, HostKeys, Order, log_in
+from provost.connectors.network_device.device import Device, Entry, Order
 from provost.connectors.network_device.dialogs import Dialog
 from provost.connectors.network_device.families import Family
+from provost.connectors.network_device.login import HostKeys, log_in
 from provost.connectors.network_device.parameters import PROTECTED, DeviceParameters
 from provost.core.connector import Applied, Change, PlainSession, Removal, Timeouts, Verification
-from provost.core.errors import ChangeRefused, LoginRefused, LookupFailed, TargetError
+from provost.core.errors import ChangeRefused, LoginRefused, LoginUnanswered, LookupFailed, TargetError
 from provost.core.facts import Facts
 from provost.core.job import Login, Target
 from provost.core.model import Decision, Presence, Verdict
@@ -26,6 +28,7 @@ _NOT_IN_COMMANDS: Final = re.compile(r"[?\"'\\|;!#$`]")
 """What command lines read as something else: help, quotes, pipes, comments ..."""
 
 T = TypeVar("T")
+_Item = TypeVar("_Item", Change, Removal)
 
 
 class DeviceSession(PlainSession):
@@ -75,23 +78,13 @@ class DeviceSession(PlainSession):
             for name, entry in found.items()
         ]
 
-    async def apply(self, changes: Sequence[Change]) -> AsyncIterator[Applied]:
+    def apply(self, changes: Sequence[Change]) -> AsyncIterator[Applied]:
         """Type the changes, some accounts at a time, and save before these are acknowledged."""
-        for start in range(0, len(changes), _AT_ONCE):
-            some = changes[start : start + _AT_ONCE]
-            found = await self._run(self._device.look_up)
-            plans = [(change.username, self._plan(change, found.get(change.username))) for change in some]
-            async for applied in self._carry_out(plans):
-                yield applied
+        return self._carry_out(changes, self._plan)
 
-    async def remove(self, removals: Sequence[Removal]) -> AsyncIterator[Applied]:
+    def remove(self, removals: Sequence[Removal]) -> AsyncIterator[Applied]:
         """Type the removals of those that are there, and save."""
-        for start in range(0, len(removals), _AT_ONCE):
-            some = removals[start : start + _AT_ONCE]
-            found = await self._run(self._device.look_up)
-            plans = [(one.username, self._plan_removal(one.username, found.get(one.username))) for one in some]
-            async for applied in self._carry_out(plans):
-                yield applied
+        return self._carry_out(removals, self._plan_removal)
 
     async def verify(self, username: str, secret: Secret) -> Verification:
         """Log in by SSH, and out again."""
@@ -108,32 +101,39 @@ class DeviceSession(PlainSession):
         except LoginRefused as error:
             if error.code == LoginRefused.code:
                 return Verification(Verdict.REJECTED, "login_rejected", error.message, refused=True)
-            return Verification(Verdict.UNKNOWN, error.code, error.message)
+            refused = isinstance(error, LoginUnanswered)
+            return Verification(Verdict.UNKNOWN, error.code, error.message, refused=refused)
         except TargetError as error:
             return Verification(Verdict.UNKNOWN, error.code, error.message)
         return Verification(Verdict.ACCEPTED)
 
     async def close(self) -> None:
         """End the connection; what a thread still waits for ends with it."""
-        await asyncio.get_running_loop().run_in_executor(self._logins, self._device.close)
-        for threads in (self._thread, self._logins):
-            threads.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(self._device.close)
+        self._thread.submit(self._device.close)  # and one that was not made yet, once it is
+        self._thread.shutdown(wait=False)
+        self._logins.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self, act: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, act)
 
     async def _carry_out(
-        self, plans: Sequence[tuple[str, Order | ChangeRefused | None]]
+        self, items: Sequence[_Item], plan: Callable[[_Item, Entry | None], Order | ChangeRefused | None]
     ) -> AsyncIterator[Applied]:
-        """Answer what needs no change or is refused; have the rest typed."""
-        orders = [plan for _, plan in plans if isinstance(plan, Order)]
-        for username, plan in plans:
-            if not isinstance(plan, Order):
-                yield Applied(username, plan)
-        if orders:
-            wrong = await self._run(lambda: self._device.carry_out(orders))
-            for order in orders:
-                yield Applied(order.username, wrong.get(order.username))
+        """Answer what needs no change or is refused; have the rest typed, some at a time."""
+        for start in range(0, len(items), _AT_ONCE):
+            found = await self._run(self._device.look_up)
+            orders = []
+            for item in items[start : start + _AT_ONCE]:
+                planned = plan(item, found.get(item.username))
+                if isinstance(planned, Order):
+                    orders.append(planned)
+                else:
+                    yield Applied(item.username, planned)
+            if orders:
+                wrong = await self._run(partial(self._device.carry_out, orders))
+                for order in orders:
+                    yield Applied(order.username, wrong.get(order.username))
 
     def _plan(self, change: Change, entry: Entry | None) -> Order | ChangeRefused:
         presence = _see(entry)
@@ -179,7 +179,8 @@ class DeviceSession(PlainSession):
             values["scrypt"] = hash_cisco_scrypt(text)
         return Order(change.username, dialog, values, code)
 
-    def _plan_removal(self, username: str, entry: Entry | None) -> Order | ChangeRefused | None:
+    def _plan_removal(self, removal: Removal, entry: Entry | None) -> Order | ChangeRefused | None:
+        username = removal.username
         if username == self.actor:
             return ChangeRefused(f"{username} acts on {self._asset} itself.", code="acting_account")
         if username in PROTECTED:

@@ -176,7 +176,7 @@ class Leaving:
             f"sessions. {words}"
         ) from None
 
-    async def _pass_on_elsewhere(self, username: str, database: str, bequest: "_Bequest") -> None:
+    async def _pass_on_elsewhere(self, username: str, database: str, bequest: _Bequest) -> None:
         assert self._login.password is not None  # noqa: S101  # it is what this session was opened with
         try:
             connection = await self._door.log_in(self._login.username, self._login.password, database)
@@ -198,7 +198,7 @@ class Leaving:
         finally:
             await wire.close()
 
-    async def _write_bequest(self, username: str, role: _Role, heir: str | None) -> "_Bequest":
+    async def _write_bequest(self, username: str, role: _Role, heir: str | None) -> _Bequest:
         """Write down how what an account owns in a database is passed on.
 
         Who acts needs the rights of both for that; without them, it is a member of them in between.

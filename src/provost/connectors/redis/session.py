@@ -113,7 +113,7 @@ class RedisSession(PlainSession):
             )
         return [_describe(line.decode(errors="backslashreplace")) for line in answer]
 
-    async def apply(self, changes: Sequence[Change]) -> AsyncIterator[Applied]:
+    def apply(self, changes: Sequence[Change]) -> AsyncIterator[Applied]:
         """Set users, each by one command, and save the ACL before any of them is acknowledged."""
         orders = [
             _Order(change.username, partial(self._plan_adoption, change), "password_refused")
@@ -121,29 +121,25 @@ class RedisSession(PlainSession):
             else _Order(change.username, partial(self._plan_creation, change), "create_refused")
             for change in changes
         ]
-        async for applied in self._carry_out(orders):
-            yield applied
+        return self._carry_out(orders)
 
-    async def disable(self, usernames: Sequence[str]) -> AsyncIterator[Applied]:
+    def disable(self, usernames: Sequence[str]) -> AsyncIterator[Applied]:
         """Switch users off and end their connections."""
         orders = [_Order(name, partial(self._plan_disabling, name), "disable_refused") for name in usernames]
-        async for applied in self._carry_out(orders):
-            yield applied
+        return self._carry_out(orders)
 
-    async def enable(self, usernames: Sequence[str]) -> AsyncIterator[Applied]:
+    def enable(self, usernames: Sequence[str]) -> AsyncIterator[Applied]:
         """Switch users on."""
         orders = [_Order(name, partial(self._plan_enabling, name), "enable_refused") for name in usernames]
-        async for applied in self._carry_out(orders):
-            yield applied
+        return self._carry_out(orders)
 
-    async def remove(self, removals: Sequence[Removal]) -> AsyncIterator[Applied]:
+    def remove(self, removals: Sequence[Removal]) -> AsyncIterator[Applied]:
         """Delete users, which ends their connections."""
         orders = [
             _Order(removal.username, partial(self._plan_removal, removal.username), "change_refused")
             for removal in removals
         ]
-        async for applied in self._carry_out(orders):
-            yield applied
+        return self._carry_out(orders)
 
     async def verify(self, username: str, secret: Secret) -> Verification:
         """Log in over a connection of its own. A disabled user is refused by the words of a wrong password."""
@@ -158,14 +154,7 @@ class RedisSession(PlainSession):
             finally:
                 await wire.close()
         except LoginRefused as error:
-            if await self._is_disabled(username):
-                return Verification(
-                    Verdict.UNKNOWN,
-                    "policy_forbids_login",
-                    f"{username} is disabled (off) on {self._asset}.",
-                    refused=True,
-                )
-            return Verification(Verdict.REJECTED, "login_rejected", error.message, refused=True)
+            return await self._explain(username, error)
         except TargetError as error:
             return Verification(Verdict.UNKNOWN, error.code, error.message)
         return Verification(Verdict.ACCEPTED)
@@ -174,12 +163,21 @@ class RedisSession(PlainSession):
         """End the connection."""
         await self._wire.close()
 
-    async def _is_disabled(self, username: str) -> bool:
+    async def _explain(self, username: str, refusal: LoginRefused) -> Verification:
         try:
             user = (await self._look_up([username]))[username]
-        except TargetError:
-            return False
-        return isinstance(user, _User) and "off" in user.flags
+        except TargetError as error:
+            user = error
+        if isinstance(user, TargetError):
+            return Verification(Verdict.UNKNOWN, user.code, user.message, refused=True)
+        if user is not None and "off" in user.flags:
+            return Verification(
+                Verdict.UNKNOWN,
+                "policy_forbids_login",
+                f"{username} is disabled (off) on {self._asset}.",
+                refused=True,
+            )
+        return Verification(Verdict.REJECTED, "login_rejected", refusal.message, refused=True)
 
     async def _look_up(self, usernames: Iterable[str]) -> dict[str, _User | TargetError | None]:
         names = list(dict.fromkeys(usernames))

@@ -193,7 +193,7 @@ async def _talks_plainly(host: str, port: int) -> bool:
             reader, writer = await asyncio.open_connection(host, port)
             writer.write(b"PING\r\n")
             return await reader.read(1) in {b"+", b"-"}
-    except (OSError, TimeoutError):
+    except OSError:
         return False
     finally:
         if writer:

@@ -1,0 +1,205 @@
+"""One connection to a device's command line by Netmiko. All of it blocks, and belongs into a thread."""
+
+import logging
+import re
+import time
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import netmiko
+import paramiko
+from netmiko.ssh_dispatcher import platforms
+
+from provost.connectors.network_device.dialogs import Dialog, Step
+from provost.connectors.network_device.families import Family
+from provost.connectors.network_device.login import HostKeys, explain
+from provost.core.connector import Timeouts
+from provost.core.errors import LoginRefused, LoginUnanswered, Refused, TargetError, Unreachable
+from provost.core.job import Login, Target
+from provost.core.model import Become
+
+# At a lower level Netmiko logs what it types.
+logging.getLogger("netmiko").setLevel(logging.WARNING)
+
+_MOST_QUESTIONS: Final = 8
+_PAUSE: Final = 0.01
+
+T = TypeVar("T")
+
+
+class Refusal(Exception):
+    """The device refused a command. Its words follow."""
+
+
+class Wire:
+    """What is typed and what is answered, by prompts."""
+
+    def __init__(
+        self, target: Target, login: Login, family: Family, timeouts: Timeouts, keys: HostKeys
+    ) -> None:
+        self._target = target
+        self._login = login
+        self._family = family
+        self._timeouts = timeouts
+        self._keys = keys
+        self._connection: Any = None
+        self._prompt = re.compile(family.prompt or r"$^")
+
+    def open(self, place: tuple[str, int], device_type: str) -> None:
+        """Log in, and come by the rights.
+
+        Raises:
+            TargetError: it cannot be logged in to, or not with this login.
+            Refused: there is no such device type.
+        """
+        if device_type not in platforms or device_type.endswith(("_telnet", "_serial")):
+            raise Refused(f"Netmiko knows no device type {device_type} by SSH.", code="parameter_refused")
+        host, port = place
+        become_password = self._login.become_password
+        connection: Any = netmiko.ConnectHandler(
+            device_type=device_type,
+            host=host,
+            port=port,
+            username=self._login.username,
+            password=self._login.password.text if self._login.password else "",
+            secret=become_password.text if become_password else "",
+            conn_timeout=self._timeouts.connect,
+            auth_timeout=self._timeouts.connect,
+            banner_timeout=self._timeouts.connect,
+            disabled_algorithms=self._keys.list_unwanted(),
+            auto_connect=False,
+        )
+        self._connection = connection
+        connection.key_policy = self._keys
+        self._watch(connection)
+        try:
+            connection._open()  # noqa: SLF001  # what auto_connect does, after the policy was set
+            base = connection.base_prompt or connection.find_prompt().rstrip("> #$%]")
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise explain(error, self._target, self._login.username, self._keys) from error
+        except (netmiko.exceptions.NetmikoBaseException, ValueError) as error:
+            raise TargetError(
+                f"{self._target.asset} let {self._login.username} in and showed no prompt that {device_type} "
+                "has; is the option device_type right?",
+                code="shell_failed",
+            ) from error
+        if not self._family.prompt:
+            self._prompt = re.compile(
+                rf"(?:^|[\r\n])[ \t]*[<\[]?[~*]?{re.escape(base)}[^\r\n>#\]]*[>#\]$%][ \t]*$"
+            )
+        self._become()
+
+    def _watch(self, connection: Any) -> None:
+        """Have every read, Netmiko's own too, end at once when the connection has."""
+        read = connection.read_channel
+
+        def read_or_end() -> str:
+            text: str = read()
+            channel = connection.remote_conn
+            if not text and (channel is None or channel.closed or not channel.get_transport().is_active()):
+                raise EOFError("the connection was lost")
+            return text
+
+        connection.read_channel = read_or_end
+
+    def _become(self) -> None:
+        if self._login.become is Become.NONE:
+            return
+        try:
+            self._connection.enable()
+        except (netmiko.exceptions.NetmikoBaseException, ValueError) as error:
+            raise LoginRefused(
+                f"{self._target.asset} let {self._login.username} in, and enable did not take the password of "
+                f"{self._login.asked}.",
+                code="become_refused",
+            ) from error
+        except (EOFError, OSError) as error:
+            lost = self._lose()
+            if self._login.become_password is None:
+                raise lost from error
+            raise LoginUnanswered(
+                f"enable on {self._target.asset} was given the password of {self._login.asked}, and what it "
+                "said to that was not heard.",
+                code="become_unanswered",
+            ) from error
+
+    def speak(self, dialog: Dialog) -> str:
+        """Type a dialog that is about no account, and return all that came.
+
+        Raises:
+            Refusal: the device refuses it.
+            Unreachable: the connection was lost.
+        """
+        return "\n".join([self.ask(step) for step in dialog])
+
+    def ask(self, step: Step) -> str:
+        """Type a command, answer what it asks, and return what came until the next prompt.
+
+        Raises:
+            Refusal: the device refuses it.
+            Unreachable: the connection was lost.
+        """
+        connection = self._connection
+        if connection is None:
+            raise Unreachable(f"The connection to {self._target.asset} was lost.", code="connection_lost")
+        try:
+            connection.read_channel()
+            connection.write_channel(step.command + connection.RETURN)
+            answer = self._read_on(step, *self._read_until(lambda text: _cut_echo(step.command, text)))
+        except (EOFError, OSError, netmiko.exceptions.NetmikoBaseException) as error:
+            raise self._lose() from error
+        if found := re.search(self._family.refused, answer):
+            begin = answer.rfind("\n", 0, found.end()) + 1
+            raise Refusal(answer[begin:].strip().partition("\n")[0].strip())
+        return answer
+
+    def _read_on(self, step: Step, heard: str) -> str:
+        whole = heard
+        for _ in range(_MOST_QUESTIONS):
+
+            def fits(text: str, before: str = heard) -> tuple[str, str | None] | None:
+                new = before + text
+                for asked, reply in step.answers:
+                    if re.search(asked, new):
+                        return new, reply
+                return (new, None) if self._prompt.search(new) else None
+
+            new, reply = self._read_until(fits)
+            whole += new
+            if reply is None:
+                return whole
+            self._connection.write_channel(reply + self._connection.RETURN)
+            heard = ""
+        raise EOFError("it asks without an end")
+
+    def _read_until(self, fits: Callable[[str], T | None]) -> T:
+        """Read until something fits, and return what that gave."""
+        text = ""
+        deadline = time.monotonic() + self._timeouts.command
+        while True:
+            if found := fits(text):
+                return found
+            if time.monotonic() > deadline:
+                raise TimeoutError
+            new = self._connection.read_channel()
+            text += new
+            if not new:
+                time.sleep(_PAUSE)
+
+    def _lose(self) -> Unreachable:
+        self.close()
+        return Unreachable(f"The connection to {self._target.asset} was lost.", code="connection_lost")
+
+    def close(self) -> None:
+        """End the connection, and whatever waits for it. Twice is once."""
+        if self._connection is None:
+            return
+        netmiko.log.removeFilter(self._connection._secrets_filter)  # noqa: SLF001  # it holds the password
+        if client := getattr(self._connection, "remote_conn_pre", None):
+            client.close()
+
+
+def _cut_echo(command: str, text: str) -> tuple[str] | None:
+    """Return what came after the echo of a command; None: the echo is not there yet."""
+    _, echo, rest = text.partition(command)
+    return (rest,) if echo else None
