@@ -120,7 +120,16 @@ class PostgresqlSession(PlainSession):
         if refusal.proves_password:
             return Verification(Verdict.ACCEPTED)
         if refusal.hears_wrong_password:
-            if bar := await self._find_bar(username):
+            try:
+                bar = await self._find_bar(username)
+            except (psycopg.Error, TargetError):
+                return Verification(
+                    Verdict.UNKNOWN,
+                    "policy_unreadable",
+                    f"{username} was not let in, and {self._asset} could not be asked what forbids it. {said}",
+                    refused=True,
+                )
+            if bar:
                 return Verification(Verdict.UNKNOWN, "policy_forbids_login", f"{bar} {said}", refused=True)
             return Verification(
                 Verdict.REJECTED, "login_rejected", f"{username} was not let in. {said}", refused=True
@@ -135,13 +144,10 @@ class PostgresqlSession(PlainSession):
 
     async def _find_bar(self, username: str) -> str:
         """Return what forbids an account to log in whatever the password is, or an empty string."""
-        try:
-            rows = await self._wire.ask(
-                "SELECT rolcanlogin, coalesce(rolvaliduntil <= now(), false) FROM pg_roles WHERE rolname = %s",
-                username,
-            )
-        except (psycopg.Error, TargetError):
-            return ""
+        rows = await self._wire.ask(
+            "SELECT rolcanlogin, coalesce(rolvaliduntil <= now(), false) FROM pg_roles WHERE rolname = %s",
+            username,
+        )
         for may_log_in, has_expired in rows:
             if not may_log_in:
                 return f"{username} may not log in on {self._asset} (NOLOGIN)."
