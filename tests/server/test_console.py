@@ -366,3 +366,12 @@ def test_form_by_way_of_an_unknown_proxy() -> None:
     browser.handler.enforce_csrf_checks = True
     answer = browser.post("/sign-in/login/", {"login": "ada"}, headers={"Origin": "https://testserver"})
     assert (answer.status_code, b"PROVOST_TRUSTED_PROXIES" in answer.content) == (403, True)
+
+
+def test_texts_of_many_lines(world: World) -> None:
+    """Options that hold several lines, such as certificates and the dialogs of a device, get a field for them."""
+    del world
+    browser = open_administrator()
+    for kind, name in (("postgresql", "tls_ca"), ("network_device", "create")):
+        form = browser.get(f"/new-asset/kind?kind={kind}").content.decode()
+        assert f'<textarea class="form-control" id="field-options-{name}"' in form, kind

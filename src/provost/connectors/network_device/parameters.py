@@ -26,7 +26,9 @@ def _check_entry(text: str) -> str:
 
 
 _Line = Annotated[str, Field(pattern=r"^[\x20-\x7e]+$")]
-_Dialog = Annotated[str, AfterValidator(_check_dialog)]
+_Dialog = Annotated[
+    str, AfterValidator(_check_dialog), Field(json_schema_extra={"contentMediaType": "text/plain"})
+]
 _Pattern = Annotated[str, AfterValidator(check_pattern)]
 
 

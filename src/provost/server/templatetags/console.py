@@ -257,7 +257,7 @@ def schema_fields(form: Form[Any], schema: Mapping[str, Any], prefix: str) -> di
         values: Sequence[Any] = next((part["enum"] for part in types if "enum" in part), [])
         kinds = {part.get("type") for part in types}
         kind = "select" if values or "boolean" in kinds else "number" if "integer" in kinds else "text"
-        if "contentMediaType" in one:  # a text of many lines
+        if any("contentMediaType" in part for part in types):  # a text of many lines
             kind = "textarea"
         fields.append(
             {
