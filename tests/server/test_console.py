@@ -369,7 +369,7 @@ def test_form_by_way_of_an_unknown_proxy() -> None:
 
 
 def test_texts_of_many_lines(world: World) -> None:
-    """Options that hold several lines, such as certificates and the dialogs of a device, get a field for them."""
+    """Options of several lines, such as certificates and the dialogs of a device, get a field for them."""
     del world
     browser = open_administrator()
     for kind, name in (("postgresql", "tls_ca"), ("network_device", "create")):
