@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from tests import forks
 
 from provost.core.errors import UsageError
 from provost.lab import Host, Lab, check_machine
@@ -166,7 +167,7 @@ def make_database(postgresql: str, template: str = "template1") -> str:
 class Server:
     """A real `provost serve`. `told` is what it wrote to standard output until it was ready."""
 
-    process: subprocess.Popen[str]
+    process: forks.Process
     url: str
     told: str
     log_file: Path
@@ -208,17 +209,13 @@ Serve = Callable[..., Server]
 @contextmanager
 def run_servers(environment: dict[str, str], folder: Path) -> Iterator[Serve]:
     """Give a function that starts the real server on a free port; its log is in `folder`. All end with this."""
-    started: list[subprocess.Popen[str]] = []
+    started: list[forks.Process] = []
 
     def start(*words: str, **variables: str) -> Server:
         log_file = folder / f"log{len(started)}"
         with log_file.open("w") as log:
-            process = subprocess.Popen(
-                [PROVOST, "serve", "--port", "0", *words],
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                env=environment | variables,
+            process = forks.start(
+                PROVOST, "serve", "--port", "0", *words, env=environment | variables, stderr=log
             )
         started.append(process)
         assert process.stdout
@@ -233,7 +230,4 @@ def run_servers(environment: dict[str, str], folder: Path) -> Iterator[Serve]:
         yield start
     finally:
         for process in started:
-            process.kill()
-            process.wait()
-            if process.stdout:
-                process.stdout.close()
+            process.close()

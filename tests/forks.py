@@ -11,6 +11,7 @@ import gc
 import json
 import os
 import runpy
+import select
 import signal
 import socket
 import subprocess
@@ -20,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Any, TextIO
 
 IMPORTED = (
     "asyncssh",
@@ -58,32 +59,82 @@ IMPORTED = (
 _STREAMS = 3
 
 
+class Process:
+    """A program that runs in a fork, with as much of `subprocess.Popen` as tests need."""
+
+    def __init__(self, pid: int, told: TextIO, stdout: TextIO | None) -> None:
+        self.pid = pid
+        self.stdout = stdout
+        self._told = told
+        self._status: int | None = None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit status, negative for a signal; subprocess.TimeoutExpired after `timeout` seconds."""
+        if self._status is None:
+            if not select.select([self._told], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired([], timeout or 0)
+            self._status = int(self._told.readline())
+            self._told.close()
+        return self._status
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, if it is still there."""
+        if self._status is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.send_signal(signal.SIGKILL)
+
+    def close(self) -> None:
+        """End it at once, and close what is open."""
+        self.kill()
+        self.wait()
+        if self.stdout:
+            self.stdout.close()
+
+
 def run(
     script: Path, *words: str, env: Mapping[str, str], stdin: str | bytes = b""
 ) -> subprocess.CompletedProcess[str]:
     """Run a Python script to its end, with `stdin` as its standard input; its output must be UTF-8."""
-    asked = {"words": [str(script), *words], "env": dict(env), "cwd": str(Path.cwd())}
     with contextlib.ExitStack() as opened:
-        files: list[BinaryIO] = [
-            opened.enter_context(tempfile.TemporaryFile())
-            for _ in range(_STREAMS + 1)  # type: ignore[misc]
-        ]
-        request, source, output, errors = files
-        request.write(json.dumps(asked).encode())
+        source, output, errors = (opened.enter_context(tempfile.TemporaryFile()) for _ in range(_STREAMS))
         source.write(stdin.encode() if isinstance(stdin, str) else stdin)
-        for file in (request, source):
-            file.seek(0)
-        mine, theirs = socket.socketpair()
-        with mine:
-            with theirs:
-                numbers = [theirs.fileno(), *(file.fileno() for file in files)]
-                socket.send_fds(_find_parent(), [b"!"], numbers)
-            status = int(mine.makefile().read())
+        source.seek(0)
+        status = _fork(script, words, env, (source, output, errors), None).wait()
         for file in (output, errors):
             file.seek(0)
         return subprocess.CompletedProcess(
             [script, *words], status, output.read().decode(), errors.read().decode()
         )
+
+
+def start(script: Path, *words: str, env: Mapping[str, str], stderr: IO[Any] | None = None) -> Process:
+    """Start a Python script, with nothing as its standard input, its output in a pipe, its errors in a file."""
+    reading, writing = os.pipe()
+    with open(os.devnull, "r+b") as nothing, os.fdopen(writing, "wb") as output:  # noqa: PTH123
+        return _fork(script, words, env, (nothing, output, stderr or nothing), os.fdopen(reading))
+
+
+def _fork(
+    script: Path,
+    words: Sequence[str],
+    env: Mapping[str, str],
+    streams: Sequence[IO[Any]],
+    stdout: TextIO | None,
+) -> Process:
+    asked = {"words": [str(script), *words], "env": dict(env), "cwd": str(Path.cwd())}
+    mine, theirs = socket.socketpair()
+    with mine, theirs, tempfile.TemporaryFile() as request:
+        request.write(json.dumps(asked).encode())
+        request.seek(0)
+        numbers = [one.fileno() for one in (theirs, request, *streams)]
+        socket.send_fds(_find_parent(), [b"!"], numbers)
+        theirs.close()
+        told = mine.makefile()
+        return Process(int(told.readline()), told, stdout)
 
 
 @cache
@@ -129,10 +180,14 @@ def _become(reply: int, request: int, *streams: int) -> list[str]:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if child := os.fork():
+        for number in (request, *streams):
+            os.close(number)
+        os.write(reply, f"{child}\n".encode())
         _, status = os.waitpid(child, 0)
-        os.write(reply, str(os.waitstatus_to_exitcode(status)).encode())
+        os.write(reply, f"{os.waitstatus_to_exitcode(status)}\n".encode())
         os._exit(0)
     os.close(reply)
+    os.setsid()
     with os.fdopen(request) as file:
         asked = json.load(file)
     for place, number in enumerate(streams):
@@ -147,5 +202,8 @@ def _become(reply: int, request: int, *streams: int) -> list[str]:
 
 if __name__ == "__main__":
     sys.argv = _serve(int(sys.argv[1]))
-    sys.path[0] = str(Path(sys.argv[0]).parent)
+    sys.path[:1] = [
+        str(Path(sys.argv[0]).parent),
+        *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)),
+    ]
     runpy.run_path(sys.argv[0], run_name="__main__")

@@ -4,7 +4,6 @@ import ctypes
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from tests import forks
 from tests.crash.conftest import HERE, PROVOST
 
 from provost.lab import Host, Lab
@@ -92,9 +92,7 @@ class Realm:
         return [(SHAPES[name], host) for name, hosts in self.hosts.items() for host in hosts]
 
     def provost(self, *words: str, status: Sequence[int] = (0,)) -> str:
-        done = subprocess.run(
-            [PROVOST, *words], env=self.environment, capture_output=True, text=True, check=False
-        )
+        done = forks.run(PROVOST, *words, env=self.environment)
         assert done.returncode in status, f"{words}: {done.returncode} {done.stdout}{done.stderr}"
         return done.stdout
 
@@ -105,9 +103,8 @@ class Realm:
         return records
 
     def read_stored(self) -> Stored:
-        done = subprocess.run(
-            [sys.executable, HERE / "secrets_dump.py"], env=self.environment, capture_output=True, check=True
-        )
+        done = forks.run(HERE / "secrets_dump.py", env=self.environment)
+        assert not done.returncode, done.stderr
         stored: Stored = {}
         for asset, username, secret_type, state, text in json.loads(done.stdout):
             stored.setdefault((asset, username, secret_type), []).append((state, text))

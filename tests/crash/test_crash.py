@@ -2,12 +2,11 @@
 
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from tests import forks
 from tests.conftest import PROVOST
 from tests.crash.conftest import Scene, check_all_right, check_none_lost
 
@@ -33,11 +32,9 @@ BOUNDARIES = (
 async def test_killed_at_a_boundary(scene: Scene, boundary: str, secret_type: str) -> None:
     """Killed between two stages, every account keeps a stored secret that logs in; the next push settles it."""
     names = scene.set_out(secret_type)
-    done = subprocess.run(
-        [sys.executable, HERE / "victim.py", boundary, *scene.word_push(names, secret_type)],
-        env=scene.environment, capture_output=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    words = scene.word_push(names, secret_type)
+    done = forks.run(HERE / "victim.py", boundary, *words, env=scene.environment)
+    assert done.returncode == -signal.SIGKILL, done.stderr
     scene.settle_host()
     await check_none_lost(scene, names, secret_type)
     await check_all_right(scene, names, secret_type)
@@ -54,14 +51,10 @@ async def test_killed_at_a_random_moment(scene: Scene, moment: int) -> None:
     """Killed at any moment, every account keeps a stored secret that logs in; a push right after settles it."""
     secret_type = "ssh_key" if moment % 4 == 3 else "password"
     names = scene.set_out(secret_type)
-    process = subprocess.Popen(
-        [PROVOST, *scene.word_push(names, secret_type)],
-        env=scene.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    process = forks.start(PROVOST, *scene.word_push(names, secret_type), env=scene.environment)
     # From before the first contact to about the end of such a push.
-    time.sleep(random.Random(f"{moment}{time.time_ns()}").uniform(0.3, 1.5))  # noqa: S311  # any moment will do
-    process.kill()
-    process.wait()
+    time.sleep(random.Random(f"{moment}{time.time_ns()}").uniform(0.1, 1.2))  # noqa: S311  # any moment will do
+    process.close()
     if moment % 2:
         scene.settle_host()
         await check_none_lost(scene, names, secret_type)

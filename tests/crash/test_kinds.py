@@ -4,8 +4,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from pathlib import Path
 from secrets import token_hex
 
 import pytest
+from tests import forks
 from tests.conftest import PROVOST
 from tests.crash.conftest import HERE
 from tests.crash.kinds_victim import BOUNDARIES
@@ -39,17 +38,14 @@ class Mixture:
         return {**os.environ, "PROVOST_HOME": str(self.home), "PYTHONPATH": str(ROOT)}
 
     def provost(self, *words: str) -> str:
-        done = subprocess.run(
-            [PROVOST, *words], env=self.environment, capture_output=True, text=True, check=False
-        )
+        done = forks.run(PROVOST, *words, env=self.environment)
         assert not done.returncode, f"{words}: {done.stdout}{done.stderr}"
         return done.stdout
 
     def list_stored(self) -> dict[tuple[str, str], list[Password]]:
         """Return every secret that is pending or current, by asset and username."""
-        done = subprocess.run(
-            [sys.executable, HERE / "secrets_dump.py"], env=self.environment, capture_output=True, check=True
-        )
+        done = forks.run(HERE / "secrets_dump.py", env=self.environment)
+        assert not done.returncode, done.stderr
         stored: dict[tuple[str, str], list[Password]] = {}
         for asset, username, _, _, text in json.loads(done.stdout):
             stored.setdefault((asset, username), []).append(Password(text))
@@ -122,11 +118,8 @@ def test_a_rotation_killed_at_a_boundary(mixture: Mixture, boundary: str, kinds:
 
 
 def kill_at(mixture: Mixture, boundary: str, words: list[str]) -> None:
-    done = subprocess.run(
-        [sys.executable, HERE / "kinds_victim.py", boundary, *words],
-        env=mixture.environment, capture_output=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == -signal.SIGKILL, done.stdout.decode() + done.stderr.decode()
+    done = forks.run(HERE / "kinds_victim.py", boundary, *words, env=mixture.environment)
+    assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
 
 
 def test_killed_at_a_random_moment(mixture: Mixture, moment: int) -> None:
@@ -138,11 +131,8 @@ def test_killed_at_a_random_moment(mixture: Mixture, moment: int) -> None:
     if moment % 2:
         mixture.provost(*push)
         words = rotate
-    process = subprocess.Popen(
-        [PROVOST, *words], env=mixture.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    time.sleep(random.Random(f"{moment}{time.time_ns()}").uniform(0.4, 3))  # noqa: S311  # any moment will do
-    process.kill()
-    process.wait()
+    process = forks.start(PROVOST, *words, env=mixture.environment)
+    time.sleep(random.Random(f"{moment}{time.time_ns()}").uniform(0, 2.5))  # noqa: S311  # any moment will do
+    process.close()
     mixture.provost(*words)
     mixture.check_all_right(username)

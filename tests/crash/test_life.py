@@ -2,11 +2,10 @@
 
 import json
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
+from tests import forks
 from tests.crash.conftest import HERE, Scene, log_in, make_scene
 
 pytestmark = [pytest.mark.lab, pytest.mark.crash]
@@ -90,11 +89,8 @@ async def test_killed_at_a_boundary(life: Scene, number: int, action: str, progr
         if action == "reconcile":
             host.run("chpasswd -c SHA512", stdin=f"{name}:{behind}\n")
     words = [*WORDS[action], "--node", "/crash", *([] if action == "discover" else ["--account", name])]
-    done = subprocess.run(
-        [sys.executable, HERE / program, boundary, *words],
-        env=life.environment, capture_output=True, check=False, start_new_session=True,
-    )  # fmt: skip
-    assert done.returncode == -signal.SIGKILL, done.stdout.decode() + done.stderr.decode()
+    done = forks.run(HERE / program, boundary, *words, env=life.environment)
+    assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
     life.settle_host()
     if action in {"rotate", "rotate-keys", "reconcile"}:
         await check_some_way_in(life, name, secret_type, *([behind] if action == "reconcile" else []))

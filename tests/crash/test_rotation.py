@@ -1,14 +1,12 @@
 """kill -9 of privileged accounts' changes of their own secrets: every host can still be managed afterwards."""
 
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 
 import pytest
+from tests import forks
 from tests.crash.conftest import HERE, PROVOST
 from tests.crash.ownership import (
     NODE,
@@ -90,11 +88,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def test_killed_at_a_boundary(realm: Realm, program: str, boundary: str, secret_type: str) -> None:
     """Killed with every host between the same two stages, a stored secret lets in, and the next run settles."""
     words = [*word_rotation(secret_type), "--node", NODE]
-    done = subprocess.run(
-        [sys.executable, HERE / program, boundary, *words],
-        env=realm.environment, capture_output=True, check=False, start_new_session=True,
-    )  # fmt: skip
-    assert done.returncode == -signal.SIGKILL, done.stdout.decode() + done.stderr.decode()
+    done = forks.run(HERE / program, boundary, *words, env=realm.environment)
+    assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
     realm.settle()
     check_none_lost(realm)
     check_managed(realm, secret_type, verify=len(boundary) % 2 == 0)
@@ -103,14 +98,9 @@ def test_killed_at_a_boundary(realm: Realm, program: str, boundary: str, secret_
 def test_killed_at_a_random_moment(realm: Realm, some_moment: int) -> None:
     """Killed at any moment, every host is still managed, by a verification or a rotation right after."""
     secret_type = ("password", "ssh_key")[some_moment % 2]
-    process = subprocess.Popen(
-        [PROVOST, *word_rotation(secret_type), "--node", NODE],
-        env=realm.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    moment = random.Random(f"{some_moment}{time.time_ns()}").uniform(0.25, 1) * realm.span  # noqa: S311  # any will do
-    time.sleep(moment)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process = forks.start(PROVOST, *word_rotation(secret_type), "--node", NODE, env=realm.environment)
+    time.sleep(random.Random(f"{some_moment}{time.time_ns()}").uniform(0.1, 1) * realm.span)  # noqa: S311  # any will do
+    process.close()
     if some_moment % 4 < 2:
         realm.settle()
         check_none_lost(realm)

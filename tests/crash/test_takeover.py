@@ -22,25 +22,34 @@ SHORT = ("after-stage", "half-a-secret-sent", "inside-record")
 """Boundaries that are tried without `--thorough`, too."""
 
 HERE = Path(__file__).parent
-WORKER = (sys.executable, HERE.parent / "lone_worker.py")
+WORKER = HERE.parent / "lone_worker.py"
 ELSEWHERE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 """What hides the other processes of this machine, as another machine would."""
 PATIENCE = 120.0
 
-Process = subprocess.Popen[str]
+Process = forks.Process | subprocess.Popen[str]
 Start = Callable[..., Process]
 
 
 @pytest.fixture
 def start_worker() -> Iterator[Start]:
-    """A function that starts a server in a scene and waits until it works; it is killed at the end."""
+    """A function that starts a server in a scene and waits until it works; it is killed at the end.
+
+    It is a worker, or a victim that dies at `boundary`; `elsewhere`: as if on another machine.
+    """
     started: list[Process] = []
 
-    def start(scene: Scene, *words: object) -> Process:
-        process = subprocess.Popen(
-            [str(word) for word in words or WORKER],
-            env=scene.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        )  # fmt: skip
+    def start(scene: Scene, boundary: str = "", *, elsewhere: bool = False) -> Process:
+        process: Process
+        if elsewhere:
+            process = subprocess.Popen(
+                [*ELSEWHERE, sys.executable, WORKER],
+                env=scene.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            )  # fmt: skip
+        elif boundary:
+            process = forks.start(HERE / "victim.py", boundary, "worker", env=scene.environment)
+        else:
+            process = forks.start(WORKER, env=scene.environment)
         started.append(process)
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
@@ -48,8 +57,10 @@ def start_worker() -> Iterator[Start]:
 
     yield start
     for process in started:
-        with process:
-            process.kill()
+        process.kill()
+        process.wait()
+        assert process.stdout
+        process.stdout.close()
 
 
 def queue_push(scene: Scene, names: dict[str, str], secret_type: str) -> str:
@@ -97,7 +108,7 @@ async def check_gone_on(scene: Scene, run: str, names: dict[str, str], secret_ty
 async def test_killed_at_a_boundary(scene: Scene, start_worker: Start, boundary: str, secret_type: str) -> None:
     """Killed between two stages, the run is gone on with at the next start, and every account gets right."""
     names = scene.set_out(secret_type)
-    victim = start_worker(scene, sys.executable, HERE / "victim.py", boundary, "worker")
+    victim = start_worker(scene, boundary)
     run = queue_push(scene, names, secret_type)
     assert victim.wait(PATIENCE) == -signal.SIGKILL
     assert show(scene, run)["run"]["state"] == "running", "nobody calls it interrupted"
@@ -137,12 +148,12 @@ def shared(tmp_path_factory: pytest.TempPathFactory, postgresql: str) -> Iterato
 async def test_another_server_takes_over(shared: Scene, start_worker: Start) -> None:
     """A server that cannot tell that the first is gone goes on with its run when the lease has ended."""
     names = shared.set_out("password")
-    victim = start_worker(shared, sys.executable, HERE / "victim.py", "half-a-secret-sent", "worker")
+    victim = start_worker(shared, "half-a-secret-sent")
     run = queue_push(shared, names, "password")
     assert victim.wait(PATIENCE) == -signal.SIGKILL
     killed = time.monotonic()
     await check_none_lost(shared, names, "password")
-    start_worker(shared, *ELSEWHERE, *WORKER)
+    start_worker(shared, elsewhere=True)
     assert show(shared, run)["run"]["state"] == "running", "what is known of the first is its lease"
     await check_gone_on(shared, run, names, "password")
     print(f"taken over and ended {time.monotonic() - killed:.0f} s after the kill")  # noqa: T201  # told, not asserted
@@ -156,11 +167,11 @@ def is_stopped(process: Process) -> bool:
 async def test_who_wakes_up_beside_a_new_holder_writes_nothing(shared: Scene, start_worker: Start) -> None:
     """A server that was stopped for longer than its lease finds its run another's, and leaves it alone."""
     names = shared.set_out("password")
-    sleeper = start_worker(shared, sys.executable, HERE / "victim.py", "stopped", "worker")
+    sleeper = start_worker(shared, "stopped")
     run = queue_push(shared, names, "password")
     while not is_stopped(sleeper):
         time.sleep(0.05)
-    other = start_worker(shared, *ELSEWHERE, *WORKER)
+    other = start_worker(shared, elsewhere=True)
     await check_gone_on(shared, run, names, "password")
     before, stored = show(shared, run), shared.read_stored()
     other.kill()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests import forks
 from tests.server.test_runs import BY, add_assets, describe
 
 from provost.connectors import memory
@@ -346,22 +347,16 @@ def start_process(environment):
     processes = []
 
     def start():
-        process = subprocess.Popen(
-            [sys.executable, HERE.parent / "lone_worker.py"],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+        process = forks.start(HERE.parent / "lone_worker.py", env=environment)
         processes.append(process)
         return process
 
     yield start
     for process in processes:
         process.send_signal(signal.SIGTERM)
+    assert {process.wait(PATIENCE) for process in processes} <= {0}
     for process in processes:
-        with process:
-            assert process.wait(PATIENCE) == 0
+        process.close()
 
 
 MAKE_TASKS = """
