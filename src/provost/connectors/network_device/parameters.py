@@ -58,7 +58,7 @@ class DeviceOptions(BaseModel):
         "answers what the command above it asks; also {privilege}, {role}, and as hashes {sha512}, {scrypt}",
     )
     set_password: _Dialog | None = Field(None, description="commands that set the password of an account")
-    remove: _Dialog | None = Field(None, description="commands that remove {username}")
+    remove: _Dialog | None = Field(None, description="commands that remove an account")
     save: _Dialog | None = Field(None, description="commands that save the configuration")
     saved: _Pattern | None = Field(None, description="regular expression of the answer to a save that worked")
     prompt: _Pattern | None = Field(None, description="regular expression of the prompt, in all modes")
