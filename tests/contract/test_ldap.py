@@ -13,12 +13,20 @@ from tests.kinds.ldap import ACCESS, GROUPS, PEOPLE, POLICY, PROVOST, STRICT, SU
 from tests.kinds.linux import aim_at_gateway
 
 from provost.conformance import Conformance, Trial
-from provost.conformance.reaching import Witnessed, open_session
+from provost.conformance.cutter import Cutter
+from provost.conformance.reaching import Witnessed, lead_through, open_session
 from provost.connectors._ldap.names import fold_dn
 from provost.connectors.ldap import LdapConnector
 from provost.connectors.ldap.parameters import LdapOptions, LdapParameters, LdapRemoval
 from provost.core.connector import Applied, Change, Removal, Timeouts, Verification, Withdrawal
-from provost.core.errors import HostKeyRefused, LoginRefused, LoginUnanswered, Refused, TargetError
+from provost.core.errors import (
+    ChangeUnknown,
+    HostKeyRefused,
+    LoginRefused,
+    LoginUnanswered,
+    Refused,
+    TargetError,
+)
 from provost.core.facts import Facts
 from provost.core.job import Login, Target
 from provost.core.keys import read_key_line
@@ -332,6 +340,25 @@ async def test_a_removal_takes_memberships_along(bench: LdapBench, trial: Trial)
     assert username not in bench.server.find("(objectClass=*)", base=f"cn=ops,{GROUPS}")
 
 
+async def test_a_creation_that_cannot_be_undone(bench: LdapBench, server: OpenLdap) -> None:
+    """What a refused creation has begun, and may not delete, is uncertain; a push goes on with it."""
+    target = bench.aim(posix="yes", gid=500, uid_range="40000-49999")
+    other, username = Trial.name("a"), Trial.name("z")
+    assert (await apply(bench, other, Password("x1"), target=target, uid=40000)).error is None
+    kept = f'to dn.onelevel="{PEOPLE}" attrs=entry by dn.exact="{PROVOST}" =arscxd by users read by * none'
+    database = "olcDatabase={1}mdb,cn=config"
+    server.change(database, "add: olcAccess", f"olcAccess: {{0}}{kept}")
+    try:
+        applied = await apply(bench, username, Password("x1"), target=target, uid=40000)
+    finally:
+        server.change(database, "delete: olcAccess", "olcAccess: {0}")
+    assert isinstance(applied.error, ChangeUnknown), applied
+    assert applied.error.code == "cleanup_failed"
+    assert "access" in applied.error.message
+    assert bench.has(username)
+    assert (await apply(bench, username, Password("x1"), target=target)).error is None
+
+
 async def test_a_creation_that_was_cut_off(bench: LdapBench, trial: Trial) -> None:
     """An entry with the mark is not there yet; the next push completes it, and takes the mark away."""
     username = trial.name()
@@ -638,6 +665,51 @@ async def test_whom_it_needs(bench: LdapBench, trial: Trial) -> None:
             [outcome] = await trial.act(action, name)
             assert (outcome.status, outcome.reason) == (Status.FAILED, code)
     assert bench.has(username)
+
+
+class Spy(Cutter):
+    """Acts before it lets the second connection through: a login, for which the first has found the account."""
+
+    met = 0
+
+    def act(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.met += 1
+        if self.met == 2:
+            self.act()
+        await super()._serve(reader, writer)
+
+
+@pytest.mark.parametrize("code", ["lookup_failed", "connection_lost"])
+async def test_a_refusal_that_cannot_be_looked_into(
+    bench: LdapBench, trial: Trial, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the account cannot be looked at any more, nobody knows whether its password was the reason."""
+    username = trial.name()
+    await trial.make(username, trial.make_secret())
+    elsewhere = f"ou=else{username},{PEOPLE}"
+
+    def refer(_: Spy) -> None:
+        bench.server.tell(
+            f"dn: {elsewhere}\nobjectClass: referral\nobjectClass: extensibleObject\nou: else{username}\n"
+            f"ref: ldap://192.0.2.1/{elsewhere}\n",
+            "ldapadd",
+        )
+
+    if code == "lookup_failed":
+        monkeypatch.setattr(Spy, "act", refer)
+    try:
+        async with (
+            Spy(bench.target.address, bench.target.port) as spy,
+            open_session(LdapConnector(), lead_through(bench, spy)) as session,
+        ):
+            told = await session.verify(username, Password("wrong"))
+    finally:
+        bench.server.run("ldapdelete", "-M", elsewhere)
+    assert (told.verdict, told.reason, told.refused) == (Verdict.UNKNOWN, code, True), told
 
 
 async def test_a_locked_account(bench: LdapBench, trial: Trial, policy: Any) -> None:

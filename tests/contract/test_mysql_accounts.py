@@ -17,14 +17,15 @@ from tests.kinds.mysql import MariaDb, MySql, MysqlBench, quote
 from provost.conformance.cutter import Cutter
 from provost.conformance.reaching import lead_through, open_session
 from provost.conformance.trial import Trial
-from provost.connectors.mysql import MysqlConnector
+from provost.connectors.mysql import MysqlConnector, _choose_dialect
+from provost.connectors.mysql.dialects import MySql as MySqlDialect
 from provost.connectors.mysql.parameters import MysqlOptions, MysqlParameters, MysqlRemoval
 from provost.connectors.mysql.server import PROTECTED
 from provost.connectors.mysql.session import MysqlSession
 from provost.connectors.mysql.verifiers import UNFINISHED, Plugin
 from provost.connectors.mysql.wire import Answer, Wire
 from provost.core.connector import Applied, Change, Removal, Timeouts, Verification
-from provost.core.errors import ChangeRefused, LoginRefused, TargetError
+from provost.core.errors import ChangeRefused, ChangeUnknown, LoginRefused, TargetError
 from provost.core.facts import Facts
 from provost.core.job import Login, Target
 from provost.core.model import Action, Decision, Presence, Status, Verdict
@@ -202,6 +203,30 @@ async def test_grants_of_adopted_accounts(bench: MysqlBench, session: MysqlSessi
         assert "DELETE ON `appx1`" in told
         assert "MAX_USER_CONNECTIONS 9" not in told
         assert await trial.log_in(username, secret)
+
+
+async def test_an_adoption_that_is_made_in_part(bench: MysqlBench, session: MysqlSession, trial: Trial) -> None:
+    """What was granted before something was refused stays, and is told; refused first, nothing was done."""
+    username, old = trial.name(), trial.make_secret()
+    await trial.make(username, old)
+    again = {"decision": Decision.ADOPT, "secret": trial.make_secret(), "update_existing_grants": True}
+    applied = await change(session, username, **again, grants="SELECT ON app_1.none")
+    assert refusal(applied) == "grant_refused"
+    applied = await change(session, username, **again, roles="cfrole", grants="SELECT ON app_1.none")
+    assert isinstance(applied.error, ChangeUnknown)
+    assert applied.error.code == "grant_refused"
+    assert "app_1.none" in applied.error.message
+    assert "cfrole" in show(bench, username)
+    applied = await change(
+        session,
+        username,
+        **again,
+        roles="cfrole",
+        plugin="caching_sha2_password" if isinstance(bench.server, MariaDb) else "ed25519",
+    )
+    assert isinstance(applied.error, ChangeUnknown)
+    assert applied.error.code == "password_refused"
+    assert await trial.log_in(username, old)
 
 
 async def test_ed25519(mariadb: MysqlBench, session: MysqlSession, trial: Trial) -> None:
@@ -558,6 +583,7 @@ async def test_rights_that_sessions_need(bench: MysqlBench, statement: str) -> N
         run(bench, f"GRANT {statement} TO provost@'%'")
     assert caught.value.code == "rights_missing"
     assert statement.partition(" ON")[0] in caught.value.message
+    assert ("command denied" in caught.value.message) is statement.startswith("SELECT")
 
 
 @pytest.mark.parametrize(
@@ -709,14 +735,19 @@ CAPABILITIES = (0x81FFF7FF).to_bytes(4, "little")
 """What MySQL says it can do, but for TLS."""
 
 
+def greet(plugin: str) -> bytes:
+    greeting = b"\x0a8.0.36\0\x01\0\0\0saltsalt\0" + CAPABILITIES[:2] + b"\xff\x02\0" + CAPABILITIES[2:]
+    return greeting + b"\x15" + b"\0" * 10 + b"saltsaltsalt\0" + plugin.encode() + b"\0"
+
+
 @asynccontextmanager
-async def pretend(*packets: bytes) -> AsyncIterator[tuple[Target, bytearray]]:
+async def pretend(*packets: bytes, numbers: Sequence[int] = (0, 2)) -> AsyncIterator[tuple[Target, bytearray]]:
     """A server that sends packets, each after it heard something; gives how to reach it, and what it heard."""
     heard, ended = bytearray(), asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        for index, packet in enumerate(packets):
-            writer.write(len(packet).to_bytes(3, "little") + bytes((2 * index,)) + packet)
+        for number, packet in zip(numbers, packets, strict=False):
+            writer.write(len(packet).to_bytes(3, "little") + bytes((number,)) + packet)
             heard.extend(await reader.read(4096))
         writer.transport.abort()
         ended.set()
@@ -737,8 +768,7 @@ async def pretend(*packets: bytes) -> AsyncIterator[tuple[Target, bytearray]]:
 )
 async def test_a_server_that_asks_for_the_password(first: str, then: str) -> None:
     """Without a verified certificate no plugin gets the password, nor its cipher under a key of theirs."""
-    greeting = b"\x0a8.0.36\0\x01\0\0\0saltsalt\0" + CAPABILITIES[:2] + b"\xff\x02\0" + CAPABILITIES[2:]
-    greeting += b"\x15" + b"\0" * 10 + b"saltsaltsalt\0" + first.encode() + b"\0"
+    greeting = greet(first)
     switch = b"\xfe" + then.encode() + b"\0saltsaltsaltsaltsalt\0"
     async with pretend(greeting, switch) as (target, heard):
         with pytest.raises(LoginRefused) as caught:
@@ -757,3 +787,21 @@ async def test_what_is_said_before_tls(number: int) -> None:
             async with open_session(MysqlConnector(), target):
                 pass
     assert caught.value.code in {"unreachable", "policy_forbids_login"}
+
+
+@pytest.mark.parametrize(("number", "hides"), [(1193, True), (1227, False)])
+async def test_a_server_that_does_not_tell_of_partial_revokes(*, number: int, hides: bool) -> None:
+    """One that is too old knows none; what any other server says is heard."""
+    ok, told = b"\0\0\0\x02\0\0\0", b"\xff" + number.to_bytes(2, "little") + b"#42000Go away"
+    async with pretend(greet("mysql_native_password"), ok, told, numbers=(0, 2, 1)) as (target, _):
+        options = MysqlOptions(tls="off")
+        wire = Wire(target, options, (target.address, target.port), None, Timeouts())
+        await wire.log_in("provost", Password("..."))
+        try:
+            if hides:
+                assert isinstance(await _choose_dialect(wire, target, "8.0.14"), MySqlDialect)
+            else:
+                with pytest.raises(Answer, match="Go away"):
+                    await _choose_dialect(wire, target, "8.0.36")
+        finally:
+            await wire.end()

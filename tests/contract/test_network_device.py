@@ -26,6 +26,7 @@ from provost.core.errors import (
     ChangeRefused,
     HostKeyRefused,
     LoginRefused,
+    LoginUnanswered,
     Refused,
     TargetError,
     Unreachable,
@@ -281,6 +282,25 @@ async def test_enable(bench: DeviceBench, trial: Trial, become: Become):
     assert (type(error), error.code) == (LoginRefused, "become_refused")
 
 
+@pytest.mark.parametrize(
+    ("flaw", "error", "code"),
+    [
+        ("enable hangs", LoginUnanswered, "become_unanswered"),
+        ("enable asks again", LoginRefused, "become_refused"),
+    ],
+)
+async def test_enable_without_an_end(
+    bench: DeviceBench, trial: Trial, flaw: str, error: type[TargetError], code: str
+):
+    """A password that is not answered in time may be right; who is asked again gave a wrong one."""
+    name, secret = trial.name(), Password(f"{token_hex(8)}aA1")
+    await trial.make(name, secret)
+    bench.device.set_flaws(flaw)
+    login = Login(name, secret, become=Become.SUDO, become_password=secret)
+    caught = await open_and_fail(replace(bench.target, logins=(login,)))
+    assert (type(caught), caught.code) == (error, code)
+
+
 async def test_a_key_is_no_way_in(bench: DeviceBench):
     """A privileged account without a password is refused before contact."""
     login = Login("provost", key=SshKey("ssh-ed25519 AAAA", "..."))
@@ -385,6 +405,40 @@ def test_options_that_make_no_sense(option: str, text: str):
     """A dialog, a regular expression or a command that could not be used is refused before contact."""
     with pytest.raises(ValidationError):
         DeviceOptions.model_validate({"device_type": "generic", option: text})
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "named", "allowed"),
+    [
+        ("remove", "user del {username} {password}", "{password}", "{username}"),
+        ("remove", "user del {username}\n/sure/ {role}", "{role}", "{username}"),
+        ("save", "copy {username}", "{username}", "none"),
+    ],
+)
+def test_placeholders_that_nothing_fills_in(option: str, text: str, named: str, allowed: str):
+    """A removal knows no password, and a save no account: that is said before anything is typed."""
+    with pytest.raises(ValidationError) as caught:
+        DeviceOptions.model_validate({"device_type": "generic", option: text})
+    [told] = caught.value.errors()
+    assert f"knows no {named}" in told["msg"]
+    assert told["msg"].endswith(f": {allowed}")
+
+
+@pytest.mark.parametrize("decision", [Decision.CREATE, Decision.ADOPT])
+async def test_parameters_of_another_kind(bench: DeviceBench, trial: Trial, decision: Decision):
+    """They are not taken for the defaults of this one."""
+    name, before = trial.name(), bench.device.read_typed()
+    if decision is Decision.ADOPT:
+        await trial.make(name, trial.make_secret())
+    async with open_session(bench.open_connector(), bench.target) as session:
+        with pytest.raises(TypeError, match="DeviceParameters"):
+            [
+                one
+                async for one in session.apply(
+                    [Change(name, decision, trial.make_secret(), DeviceOptions(device_type="x"))]
+                )
+            ]
+    assert f"username {name}" not in bench.device.read_typed().removeprefix(before)
 
 
 @pytest.mark.parametrize("role", ["a b", "a;b", "", "a\nb", "a{username}"])

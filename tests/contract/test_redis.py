@@ -27,6 +27,7 @@ from provost.core.errors import (
     ChangeRefused,
     ChangeUnknown,
     LoginRefused,
+    LoginUnanswered,
     Refused,
     TargetError,
     Unreachable,
@@ -170,6 +171,20 @@ async def test_who_went_in_between_stays_away(bench: RedisBench, trial: Trial):
     assert isinstance(applied.error, ChangeRefused)
     assert applied.error.code == "account_absent"
     assert not await trial.has(name)
+
+
+async def test_parameters_of_another_kind(bench: RedisBench, server: RedisServer, trial: Trial):
+    """They are not taken for the defaults of this one."""
+    before = server.run("ACL", "LIST")
+    async with open_session(bench.open_connector(), bench.target) as session:
+        with pytest.raises(TypeError, match="RedisParameters"):
+            [
+                one
+                async for one in session.apply(
+                    [Change(trial.name(), Decision.CREATE, trial.make_secret(), RedisOptions())]
+                )
+            ]
+    assert server.run("ACL", "LIST") == before
 
 
 # Persistence.
@@ -391,28 +406,27 @@ async def serve(
 
 
 async def test_a_server_that_is_silent(bench: RedisBench):
-    """One that takes a connection and says nothing is unreachable, with TLS and without."""
+    """One that takes a connection and says nothing is unreachable; given a password, it may have refused it."""
 
     async def keep_quiet(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         await reader.read()
 
     async with serve(keep_quiet) as port:
-        for tls in ("verify", "off"):
+        for tls, error in (("verify", Unreachable), ("off", LoginUnanswered)):
             target = replace(bench.aim(tls=tls), port=port)
             connector = bench.open_connector()
-            with pytest.raises(Unreachable) as caught:
+            with pytest.raises(error):
                 await connector.open(target, target.logins[0], Timeouts(connect=0.5), Witnessed())
-            assert caught.value.code == "connect_timeout"
             await connector.close()
 
 
 async def test_ways_to_protect_a_connection(bench: RedisBench, server: RedisServer, trial: Trial):
-    """Without TLS, and with TLS that is not verified, a push is as any other; a wrong way is unreachable."""
+    """Without TLS, and with TLS that is not verified, a push is as any other; a wrong way gets no answer."""
     plain = replace(bench.aim(tls="off"), port=server.plain_port)
     for target in (plain, bench.aim(tls="unverified", tls_ca=None)):
         outcome, _ = await trial.push(trial.name(), target=target)
         assert outcome.status is Status.SUCCEEDED
-    assert isinstance(await open_and_fail(bench, bench.aim(tls="off")), Unreachable)
+    assert isinstance(await open_and_fail(bench, bench.aim(tls="off")), LoginUnanswered)
 
 
 async def test_a_server_that_asks_for_a_certificate(tmp_path: Path):
@@ -420,7 +434,7 @@ async def test_a_server_that_asks_for_a_certificate(tmp_path: Path):
     with run_redis(tmp_path, "tls-auth-clients yes") as server:
         bench = RedisBench(server)
         error = await open_and_fail(bench, bench.target)
-        assert isinstance(error, Unreachable)
+        assert isinstance(error, LoginUnanswered)
         assert "tls-auth-clients" in error.message
 
 

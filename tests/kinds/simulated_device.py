@@ -149,6 +149,10 @@ class Cisco(Grammar):
         return None
 
     def enable(self, answer: str) -> str:
+        if self.has_flaw("enable hangs"):
+            threading.Event().wait()
+        if self.has_flaw("enable asks again") and answer:
+            return self.ask("Password: ", self.enable)
         with open_state(self.folder) as state:
             kept = state.get("enable", state["users"][self.username].get("password", ""))
         self.is_administrator = accepts(kept, answer)

@@ -1,13 +1,18 @@
 """Logins by SSH whose answer is not heard: what a host may have refused is counted."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 
 import asyncssh
 import pytest
 
 from provost.connectors._ssh import Routes
 from provost.connectors.linux import LinuxConnector
+from provost.connectors.network_device import DeviceConnector
+from provost.connectors.network_device.login import HostKeys, log_in
 from provost.core.connector import Timeouts
 from provost.core.errors import LoginRefused, LoginUnanswered, TargetError, Unreachable
 from provost.core.job import Login, Target
@@ -46,7 +51,7 @@ class Odd(asyncssh.SSHServer):
 
     def connection_made(self, connection: asyncssh.SSHServerConnection) -> None:
         """Keep the connection, to end it."""
-        self._connection = connection
+        self.connection = connection
 
     async def validate_password(self, _username: str, _password: str) -> bool:
         """Answer as told."""
@@ -70,9 +75,13 @@ class Odd(asyncssh.SSHServer):
             case "hangs":
                 await asyncio.sleep(FOREVER)
             case "ends":
-                self._connection.abort()
+                self.connection.abort()
+            case "resets":
+                reset = struct.pack("ii", 1, 0)
+                self.connection.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+                self.connection.abort()
             case "too many":
-                self._connection.disconnect(
+                self.connection.disconnect(
                     asyncssh.DISC_PROTOCOL_ERROR, "Too many authentication failures", "en"
                 )
                 await asyncio.sleep(FOREVER)
@@ -83,11 +92,17 @@ class Odd(asyncssh.SSHServer):
 async def serve() -> AsyncIterator[Serve]:
     """A function that starts a server that answers logins, and what is run in them, as told."""
     servers: list[asyncssh.SSHAcceptor] = []
+    odds: list[Odd] = []
 
     async def start(answer: str, *logins: Login, asset_id: int = 1, process: object = None) -> Target:
         host_key = asyncssh.generate_private_key("ssh-ed25519")
+
+        def meet() -> Odd:
+            odds.append(Odd(answer))
+            return odds[-1]
+
         server = await asyncssh.listen(
-            "127.0.0.1", 0, server_host_keys=[host_key], server_factory=lambda: Odd(answer),
+            "127.0.0.1", 0, server_host_keys=[host_key], server_factory=meet,
             process_factory=process, encoding=None,
         )  # fmt: skip
         servers.append(server)
@@ -96,6 +111,9 @@ async def serve() -> AsyncIterator[Serve]:
     yield start
     for server in servers:
         server.close()
+    for odd in odds:
+        odd.connection.abort()
+        await odd.connection.wait_closed()
 
 
 @pytest.mark.parametrize(
@@ -197,3 +215,31 @@ async def test_a_gateway(serve: Serve, answer: str) -> None:
         assert (told.verdict, told.reason, told.refused) == (Verdict.UNKNOWN, "gateway_failed", False)
     assert noted.refusals.count((2, "gate")) == 1
     await routes.close()
+
+
+@pytest.mark.parametrize("answer", ["hangs", "ends", "resets"])
+async def test_a_login_to_a_device(serve: Serve, answer: str) -> None:
+    """By its driver as well, who acts and who is verified: however it ends, the password was given."""
+    login = Login("admin", SECRET)
+    target = replace(await serve(answer, login), kind="network_device", options={"device_type": "cisco_ios"})
+    connector = DeviceConnector()
+    with pytest.raises(LoginUnanswered):
+        await connector.open(target, login, SHORT, Noted())
+    keys = HostKeys(target, {})
+    with pytest.raises(LoginUnanswered):
+        await asyncio.to_thread(log_in, target, (target.address, target.port), login, SHORT, keys)
+
+
+async def test_a_device_that_is_lost_after_the_login(serve: Serve) -> None:
+    """Who was let in was not refused."""
+
+    async def end(process: asyncssh.SSHServerProcess[bytes]) -> None:
+        process.channel.get_connection().abort()
+
+    login = Login("admin", SECRET)
+    target = replace(
+        await serve("accepts", login, process=end), kind="network_device", options={"device_type": "cisco_ios"}
+    )
+    with pytest.raises(TargetError) as caught:
+        await DeviceConnector().open(target, login, SHORT, Noted())
+    assert not isinstance(caught.value, LoginRefused)

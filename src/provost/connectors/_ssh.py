@@ -5,12 +5,13 @@ The underscore keeps this module out of the list of kinds.
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 import asyncssh
 
+from provost.connectors._logins import explain_silence
 from provost.connectors._network import explain_failure
 from provost.core.connector import Timeouts, Verification, Witness
 from provost.core.errors import HostKeyRefused, LoginRefused, LoginUnanswered, TargetError, Unreachable
@@ -22,7 +23,7 @@ _SSH_PORT = 22
 _SAYS_TOO_MANY = "Too many authentication failures"
 """How sshd answers the last of MaxAuthTries refused logins."""
 
-_PLAIN_ALGORITHMS = (
+PLAIN_ALGORITHMS = (
     "ssh-ed25519",
     "ecdsa-sha2-nistp256",
     "ecdsa-sha2-nistp384",
@@ -30,7 +31,7 @@ _PLAIN_ALGORITHMS = (
     "rsa-sha2-512",
     "rsa-sha2-256",
 )
-_CERTIFICATE_ALGORITHMS = tuple(f"{name}-cert-v01@openssh.com" for name in _PLAIN_ALGORITHMS)
+_CERTIFICATE_ALGORITHMS = tuple(f"{name}-cert-v01@openssh.com" for name in PLAIN_ALGORITHMS)
 
 
 class _Client(asyncssh.SSHClient):
@@ -122,14 +123,19 @@ def _list_known(trust: HostTrust, address: str, port: int) -> tuple[list[asyncss
     return list(keys), list(authorities), list(revoked)
 
 
+def shows(algorithm: str, lines: Iterable[str]) -> bool:
+    """Tell whether a host with this algorithm shows one of these keys (OpenSSH lines)."""
+    kinds = {line.split()[0] for line in lines}
+    return algorithm in kinds or ("ssh-rsa" in kinds and "rsa" in algorithm)
+
+
 def _order_algorithms(target: Target, *, certificates: bool) -> list[str]:
     """Ask first for the kind of key that is pinned: a host with several is not a changed host."""
-    pinned = {line.split()[0] for line in target.trust.pinned}
-    first = [name for name in _PLAIN_ALGORITHMS if name in pinned or ("ssh-rsa" in pinned and "rsa" in name)]
+    first = [name for name in PLAIN_ALGORITHMS if shows(name, target.trust.pinned)]
     return [
         *(_CERTIFICATE_ALGORITHMS if certificates else ()),
         *first,
-        *(name for name in _PLAIN_ALGORITHMS if name not in first),
+        *(name for name in PLAIN_ALGORITHMS if name not in first),
     ]
 
 
@@ -152,10 +158,7 @@ def _explain_login(error: BaseException, target: Target, login: Login, client: _
             code="login_method_unavailable",
         )
     if client.password_given:
-        return LoginUnanswered(
-            f"{target.asset} was given the password of {login.username}, and what it said to that was not "
-            f"heard: {told.message}"
-        )
+        return explain_silence(target, login.username, told.message)
     return told
 
 
@@ -311,13 +314,8 @@ class Routes:
             login = Login(username, key=SshKey(secret.public, secret.private))
         try:
             connection = await self.connect(target, login, timeouts, witness)
-        except LoginRefused as error:
-            if error.code == LoginRefused.code:
-                return Verification(Verdict.REJECTED, "login_rejected", error.message, refused=True)
-            refused = isinstance(error, LoginUnanswered)
-            return Verification(Verdict.UNKNOWN, error.code, error.message, refused=refused)
         except TargetError as error:
-            return Verification(Verdict.UNKNOWN, error.code, error.message)
+            return Verification.from_error(error)
         connection.close()
         return Verification(Verdict.ACCEPTED)
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from provost.core.errors import HostKeyRefused
+from provost.core.errors import HostKeyRefused, TargetError
 from provost.core.job import Target
 
 
@@ -86,4 +86,13 @@ def refuse_certificate(target: Target, why: object) -> HostKeyRefused:
         f"The certificate of {target.asset} is not believed: {why}. Set tls_ca to its issuer, or "
         "tls_name to the name that it holds. If it was right until now, somebody may be in between.",
         code="certificate_refused",
+    )
+
+
+def miss_tls(target: Target, how: str) -> TargetError:
+    """Return the error for a server that does no TLS. `how`: what to do there, so that it does."""
+    return TargetError(
+        f"{target.asset} does no TLS on port {target.port}. {how}; or set the asset's option tls=off, and "
+        "secrets pass in clear.",
+        code="tls_unavailable",
     )

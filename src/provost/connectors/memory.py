@@ -22,9 +22,9 @@ from provost.core.connector import (
     Withdrawal,
     Witness,
     answer_each,
+    check_expendable,
 )
 from provost.core.errors import (
-    ChangeRefused,
     HostKeyRefused,
     LoginRefused,
     LoginUnanswered,
@@ -350,10 +350,8 @@ class MemorySession:
 
     def _check_expendable(self, username: str) -> None:
         account = self._host.accounts.get(username)
-        if username == self.actor:
-            raise ChangeRefused(f"{username} acts on {self._asset} itself.", code="acting_account")
-        if username in MemoryConnector.protected or (account and account.uid == 0):
-            raise ChangeRefused(f"{self._asset} cannot do without {username}.", code="protected_account")
+        needed = username in MemoryConnector.protected or (account is not None and account.uid == 0)
+        check_expendable(username, self._asset, acts=username == self.actor, needed=needed)
 
 
 def _check_login(host: Host, target: Target, login: Login) -> None:

@@ -6,11 +6,11 @@ of its own holds a secret.  It writes nothing but the target.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 
 from pydantic import BaseModel
 
-from provost.core.errors import TargetError, Unreachable
+from provost.core.errors import ChangeRefused, LoginRefused, LoginUnanswered, TargetError, Unreachable
 from provost.core.facts import Facts
 from provost.core.job import Login, Target
 from provost.core.model import Become, Capability, Decision, Presence, SecretType, Verdict
@@ -103,6 +103,39 @@ class Verification:
     reason: str = ""
     message: str = ""
     refused: bool = False
+
+    @classmethod
+    def from_error(cls, error: TargetError) -> Self:
+        """Return what a login told that ended with an error: whoever was refused as such has a wrong secret."""
+        if error.code == LoginRefused.code:
+            return cls(Verdict.REJECTED, "login_rejected", error.message, refused=True)
+        return cls(Verdict.UNKNOWN, error.code, error.message, refused=isinstance(error, LoginUnanswered))
+
+
+_Wanted = TypeVar("_Wanted")
+
+
+def expect(given: object, wanted: type[_Wanted]) -> _Wanted:
+    """Return what the engine gave, as what this kind declares for it: parameters of its model, a password.
+
+    Raises:
+        TypeError: it is another kind's.
+    """
+    if not isinstance(given, wanted):
+        raise TypeError(f"what belongs here is a {wanted.__name__}, and no {type(given).__name__}")
+    return given
+
+
+def check_expendable(username: str, asset: str, *, acts: bool, needed: bool) -> None:
+    """Refuse to disable or remove an account that acts in this session, or that the target needs.
+
+    Raises:
+        ChangeRefused: `acting_account` or `protected_account`.
+    """
+    if acts:
+        raise ChangeRefused(f"{username} acts on {asset} itself.", code="acting_account")
+    if needed:
+        raise ChangeRefused(f"{asset} cannot do without {username}.", code="protected_account")
 
 
 _Item = TypeVar("_Item", str, Change, Withdrawal, Removal)

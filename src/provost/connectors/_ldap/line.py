@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 from provost.connectors._ldap.answers import Answer
 from provost.connectors._ldap.directory import Control, Directory
 from provost.connectors._ldap.options import DirectoryOptions
+from provost.connectors._logins import explain_silence
 from provost.connectors._network import explain_failure
 from provost.connectors._ssh import Routes
 from provost.core.connector import Timeouts, Witness
-from provost.core.errors import LoginUnanswered, Unreachable
+from provost.core.errors import Unreachable
 from provost.core.job import Target
 from provost.core.secrets import Password
 
@@ -64,10 +65,7 @@ class Line:
                 return await self.run(self.directory.bind, name, password, *controls)
         except (TimeoutError, Unreachable) as error:
             if given:
-                raise LoginUnanswered(
-                    f"{self._target.asset} was given the password of {name}, and what it said to that was not "
-                    "heard."
-                ) from error
+                raise explain_silence(self._target, name) from error
             if isinstance(error, Unreachable):
                 raise
             raise explain_failure(error, self._target) from error

@@ -1,10 +1,12 @@
 """What an operator may say about any directory, and how such words are checked."""
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from provost.connectors._keys import check_line
 from provost.connectors._ldap.names import fold_dn
+from provost.connectors._lists import listed
 from provost.connectors._tls import Tls, TlsOptions
 
 
@@ -15,12 +17,15 @@ def check_dn(text: str) -> str:
     return text
 
 
-def split_names(value: object) -> object:
-    """Take names apart at commas, for pydantic."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+def _check_text(text: str) -> str:
+    if not text.strip():
+        raise ValueError("may not be empty")
+    return check_line(text)
 
 
-Names = BeforeValidator(split_names)
+Dn = Annotated[str, AfterValidator(check_dn)]
+Text = Annotated[str, AfterValidator(_check_text)]
+Groups = Annotated[tuple[Text, ...], listed(",")]
 
 
 class DirectoryOptions(TlsOptions):

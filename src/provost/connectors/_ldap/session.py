@@ -11,6 +11,7 @@ from provost.connectors._ldap.directory import Control
 from provost.connectors._ldap.line import Line
 from provost.connectors._ldap.names import match
 from provost.connectors._ldap.options import DirectoryOptions
+from provost.connectors._logins import take_password
 from provost.connectors._ssh import Routes
 from provost.core.connector import (
     Applied,
@@ -22,10 +23,10 @@ from provost.core.connector import (
     Witness,
     answer_each,
 )
-from provost.core.errors import ChangeRefused, LoginRefused, LoginUnanswered, LookupFailed, TargetError
+from provost.core.errors import ChangeRefused, LookupFailed, TargetError
 from provost.core.facts import Facts
-from provost.core.job import Target
-from provost.core.model import Presence, Verdict
+from provost.core.job import Login, Target
+from provost.core.model import Presence
 from provost.core.secrets import Password, Secret, SshKey
 
 CHUNK: Final = 50
@@ -55,7 +56,7 @@ class DirectorySession(PlainSession, ABC):
         self._line = Line(target, options)
         self._directory = self._line.directory
 
-    async def log_in(self, password: Password | None, witness: Witness) -> None:
+    async def log_in(self, login: Login, witness: Witness) -> None:
         """Bind as the privileged account, and see whether it may write; a failure ends the connection.
 
         Raises:
@@ -63,10 +64,7 @@ class DirectorySession(PlainSession, ABC):
             LoginRefused: the account was refused, or may not write.
             HostKeyRefused: the server's certificate is not believed.
         """
-        if password is None:
-            raise LoginRefused(
-                f"A directory takes no SSH key: {self.actor} needs a password.", code="login_method_unavailable"
-            )
+        password = take_password(self._target, login)
         try:
             answer = await self._line.log_in(
                 self.login_name,
@@ -123,8 +121,7 @@ class DirectorySession(PlainSession, ABC):
                 return await self._line.run(self._look_for, username, secret)
             return await self._bind_afresh(username, secret)
         except TargetError as error:
-            refused = isinstance(error, LoginUnanswered)
-            return Verification(Verdict.UNKNOWN, error.code, error.message, refused=refused)
+            return Verification.from_error(error)
 
     async def _bind_afresh(self, username: str, password: Password) -> Verification:
         name = await self._line.run(self._name, username)

@@ -71,7 +71,7 @@ class ActiveDirectoryConnector:
             routes=self._routes,
             timeouts=timeouts,
         )
-        await session.log_in(login.password, witness)
+        await session.log_in(login, witness)
         return session
 
     async def close(self) -> None:

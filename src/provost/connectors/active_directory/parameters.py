@@ -7,14 +7,8 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from provost.connectors._keys import check_line
-from provost.connectors._ldap.options import DirectoryOptions, Names, check_dn
+from provost.connectors._ldap.options import DirectoryOptions, Dn, Groups, Text
 from provost.connectors._tls import Tls
-
-
-def _check_text(text: str) -> str:
-    if not text.strip():
-        raise ValueError("may not be empty")
-    return check_line(text)
 
 
 def _check_domain(text: str) -> str:
@@ -29,8 +23,6 @@ def _check_upn(text: str) -> str:
     return check_line(text)
 
 
-_Text = Annotated[str, AfterValidator(_check_text)]
-_Dn = Annotated[str, AfterValidator(check_dn)]
 _Domain = Annotated[str, AfterValidator(_check_domain)]
 _Upn = Annotated[str, AfterValidator(_check_upn)]
 
@@ -39,10 +31,10 @@ class ActiveDirectoryOptions(DirectoryOptions):
     """Options of an Active Directory asset."""
 
     domain: _Domain = Field(description="the domain's DNS name, as corp.example.com")
-    container: _Dn | None = Field(
+    container: Dn | None = Field(
         None, description="where new accounts go, as OU=Services,DC=corp,DC=example,DC=com (default: CN=Users)"
     )
-    base_dn: _Dn | None = Field(None, description="where accounts are looked for (default: the whole domain)")
+    base_dn: Dn | None = Field(None, description="where accounts are looked for (default: the whole domain)")
     upn_suffix: _Domain | None = Field(
         None, description="what follows the @ in the names of new accounts (default: the domain)"
     )
@@ -74,17 +66,15 @@ class ActiveDirectoryParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    full_name: _Text | None = Field(None, description="the name that is shown (default: none)")
-    given_name: _Text | None = Field(None, description="the first name")
-    surname: _Text | None = Field(None, description="the surname")
-    mail: _Text | None = Field(None, description="the mail address")
-    comment: _Text | None = Field(None, description="a description")
+    full_name: Text | None = Field(None, description="the name that is shown (default: none)")
+    given_name: Text | None = Field(None, description="the first name")
+    surname: Text | None = Field(None, description="the surname")
+    mail: Text | None = Field(None, description="the mail address")
+    comment: Text | None = Field(None, description="a description")
     upn: _Upn | None = Field(
         None, description="the user principal name (default: the username, with the asset's suffix)"
     )
-    groups: Annotated[tuple[_Text, ...], Names] = Field(
-        (), description="groups to be a member of, which must exist, separated by commas"
-    )
+    groups: Groups = Field((), description="groups to be a member of, which must exist, separated by commas")
     expires: date | None = Field(None, description="the day on which the account expires, YYYY-MM-DD")
 
 

@@ -11,7 +11,7 @@ from provost.connectors._ldap.names import fold_dn, is_dn, join_dn, match
 from provost.connectors._ldap.session import DirectorySession
 from provost.connectors.active_directory.discovery import PERSON, list_facts, write_time
 from provost.connectors.active_directory.parameters import ActiveDirectoryOptions, ActiveDirectoryParameters
-from provost.core.connector import Change, Removal, Verification
+from provost.core.connector import Change, Removal, Verification, check_expendable, expect
 from provost.core.errors import ChangeRefused, ChangeUnknown, LoginRefused, LookupFailed, Unreachable
 from provost.core.facts import Facts
 from provost.core.model import Decision, Verdict
@@ -116,9 +116,8 @@ class ActiveDirectorySession(DirectorySession):
     # Changing
 
     def _apply(self, change: Change) -> str:
-        parameters, secret = change.parameters, change.secret
-        if not isinstance(parameters, ActiveDirectoryParameters) or not isinstance(secret, Password):
-            raise TypeError("what is pushed to active_directory are passwords, with parameters of its own")
+        parameters = expect(change.parameters, ActiveDirectoryParameters)
+        secret = expect(change.secret, Password)
         if change.decision is not Decision.ADOPT:
             return self._create(change.username, secret, parameters)
         self._set_password(self._get(change.username), change.username, secret)
@@ -264,11 +263,10 @@ class ActiveDirectorySession(DirectorySession):
 
     def _check_expendable(self, username: str, entry: Entry | None) -> None:
         acting = self._find(self.actor)
-        asset = self._target.asset
-        if username == self.actor or (entry and acting and fold_dn(entry.dn) == fold_dn(acting.dn)):
-            raise ChangeRefused(f"{username} acts on {asset} itself.", code="acting_account")
-        if entry and (is_built_in(entry) or entry.get("isCriticalSystemObject") == "TRUE"):
-            raise ChangeRefused(f"{asset} cannot do without {username}.", code="protected_account")
+        acts = username == self.actor
+        acts = acts or bool(entry and acting and fold_dn(entry.dn) == fold_dn(acting.dn))
+        needed = entry is not None and (is_built_in(entry) or entry.get("isCriticalSystemObject") == "TRUE")
+        check_expendable(username, self._target.asset, acts=acts, needed=needed)
 
     def _disable(self, username: str) -> str:
         entry = self._find(username)

@@ -4,7 +4,7 @@ from pydantic import BaseModel
 
 from provost.connectors._ldap.names import check_name
 from provost.connectors._ssh import Routes
-from provost.connectors.ldap.parameters import LdapOptions, LdapParameters, LdapRemoval
+from provost.connectors.ldap.parameters import PROTECTED, LdapOptions, LdapParameters, LdapRemoval
 from provost.connectors.ldap.session import LdapSession
 from provost.core.connector import Connector, Timeouts, Witness
 from provost.core.job import Login, Target
@@ -21,7 +21,7 @@ class LdapConnector:
     default_port = 636
     secret_types = frozenset(SecretType)
     capabilities = frozenset(Capability)
-    protected = frozenset({"root"})
+    protected = PROTECTED
     passwords = PasswordLimits(longest=256)
     becomes = frozenset({Become.NONE})
     options: type[BaseModel] = LdapOptions
@@ -44,7 +44,7 @@ class LdapConnector:
             routes=self._routes,
             timeouts=timeouts,
         )
-        await session.log_in(login.password, witness)
+        await session.log_in(login, witness)
         return session
 
     async def close(self) -> None:

@@ -1,20 +1,16 @@
 """What an operator may say about an OpenLDAP server, and about accounts pushed to it."""
 
 import re
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from provost.connectors._keys import KeyOptions, KeyStrategy, check_line
-from provost.connectors._ldap.options import DirectoryOptions, Names, check_dn
+from provost.connectors._ldap.options import DirectoryOptions, Dn, Groups, Text, check_dn
 
 LARGEST_ID = 2**31 - 1
 
-
-def _check_text(text: str) -> str:
-    if not text.strip():
-        raise ValueError("may not be empty")
-    return check_line(text)
+PROTECTED: Final = frozenset({"root"})
 
 
 def _check_attribute(text: str) -> str:
@@ -42,8 +38,6 @@ def _check_range(text: str) -> str:
     return text
 
 
-_Text = Annotated[str, AfterValidator(_check_text)]
-_Dn = Annotated[str, AfterValidator(check_dn)]
 _Attribute = Annotated[str, AfterValidator(_check_attribute)]
 _DnTemplate = Annotated[str, AfterValidator(_check_template), AfterValidator(check_dn)]
 _Path = Annotated[str, AfterValidator(_check_path)]
@@ -54,10 +48,8 @@ _Range = Annotated[str, AfterValidator(_check_range)]
 class LdapOptions(DirectoryOptions):
     """Options of an OpenLDAP asset."""
 
-    base_dn: _Dn = Field(
-        description="where the accounts are, as ou=people,dc=example,dc=org; new ones go there"
-    )
-    groups_dn: _Dn | None = Field(None, description="where the groups are; without it none is looked at")
+    base_dn: Dn = Field(description="where the accounts are, as ou=people,dc=example,dc=org; new ones go there")
+    groups_dn: Dn | None = Field(None, description="where the groups are; without it none is looked at")
     rdn: _Attribute = Field(
         "uid", description="the attribute that usernames are in, and that entries are named by"
     )
@@ -66,7 +58,7 @@ class LdapOptions(DirectoryOptions):
         description="what a privileged account is called, with {username} in it (default: as the accounts); "
         "one whose username is such a name is called so",
     )
-    password_policy: _Dn | None = Field(
+    password_policy: Dn | None = Field(
         None,
         description="the password policy of accounts that name none of their own (ppolicy_default); without "
         "it, those cannot be disabled",
@@ -89,14 +81,12 @@ class LdapParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    full_name: _Text | None = Field(None, description="the name of the person, cn (default: the username)")
-    surname: _Text | None = Field(None, description="the surname, sn (default: the username)")
-    given_name: _Text | None = Field(None, description="the first name")
-    mail: _Text | None = Field(None, description="the mail address")
-    comment: _Text | None = Field(None, description="a description")
-    groups: Annotated[tuple[_Text, ...], Names] = Field(
-        (), description="groups to be a member of, which must exist, separated by commas"
-    )
+    full_name: Text | None = Field(None, description="the name of the person, cn (default: the username)")
+    surname: Text | None = Field(None, description="the surname, sn (default: the username)")
+    given_name: Text | None = Field(None, description="the first name")
+    mail: Text | None = Field(None, description="the mail address")
+    comment: Text | None = Field(None, description="a description")
+    groups: Groups = Field((), description="groups to be a member of, which must exist, separated by commas")
     uid: int | None = Field(None, ge=1, le=LARGEST_ID, description="posix: the uid (default: the next free)")
     gid: int | None = Field(None, ge=1, le=LARGEST_ID, description="posix: number of the main group")
     home: _Path | None = Field(None, description="posix: home folder")

@@ -14,10 +14,19 @@ from provost.connectors.ldap.discovery import list_facts
 from provost.connectors.ldap.groups import list_groups
 from provost.connectors.ldap.keys import plan_keys, put_key, take_keys
 from provost.connectors.ldap.leaving import disable, enable, remove
-from provost.connectors.ldap.parameters import LdapOptions, LdapParameters
+from provost.connectors.ldap.parameters import PROTECTED, LdapOptions, LdapParameters
 from provost.connectors.ldap.policy import POLICY, find_policy_bar, set_password
 from provost.connectors.ldap.verdicts import judge_key, judge_login
-from provost.core.connector import Applied, Change, Removal, Verification, Withdrawal, answer_each
+from provost.core.connector import (
+    Applied,
+    Change,
+    Removal,
+    Verification,
+    Withdrawal,
+    answer_each,
+    check_expendable,
+    expect,
+)
 from provost.core.errors import ChangeRefused, LoginRefused
 from provost.core.facts import Facts
 from provost.core.model import Decision
@@ -102,9 +111,7 @@ class LdapSession(DirectorySession):
     # Changing
 
     def _apply(self, change: Change) -> str:
-        parameters = change.parameters
-        if not isinstance(parameters, LdapParameters):
-            raise TypeError(f"parameters of ldap are LdapParameters, not {type(parameters).__name__}")
+        parameters = expect(change.parameters, LdapParameters)
         if change.decision is not Decision.ADOPT:
             self._create(change, parameters)
             return ""
@@ -155,11 +162,9 @@ class LdapSession(DirectorySession):
     # Ending
 
     def _check_expendable(self, username: str, entry: Entry | None) -> None:
-        asset = self._target.asset
-        if username == self.actor or (entry and fold_dn(entry.dn) == fold_dn(self.login_name)):
-            raise ChangeRefused(f"{username} acts on {asset} itself.", code="acting_account")
-        if username == "root" or (entry and entry.get_number("uidNumber") == 0):
-            raise ChangeRefused(f"{username} is an all-powerful account of {asset}.", code="protected_account")
+        acts = username == self.actor or (entry is not None and fold_dn(entry.dn) == fold_dn(self.login_name))
+        needed = username in PROTECTED or (entry is not None and entry.get_number("uidNumber") == 0)
+        check_expendable(username, self._target.asset, acts=acts, needed=needed)
 
     def _disable(self, username: str) -> str:
         entry = self._find(username)

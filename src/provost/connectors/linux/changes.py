@@ -3,7 +3,7 @@
 from provost.connectors._keys import KeyStrategy, write_key_line
 from provost.connectors.linux.parameters import LinuxOptions, LinuxParameters
 from provost.connectors.linux.shell import Shell, quote_command
-from provost.core.connector import Change, Withdrawal
+from provost.core.connector import Change, Withdrawal, expect
 from provost.core.errors import ChangeRefused
 from provost.core.model import Decision
 from provost.core.secrets import Password, Secret, SshKey
@@ -15,9 +15,7 @@ def encode_change(index: int, change: Change, options: LinuxOptions, shell: Shel
     Raises:
         ChangeRefused: this host's tools cannot do it; nothing was sent.
     """
-    if not isinstance(change.parameters, LinuxParameters):
-        raise TypeError(f"parameters of linux are LinuxParameters, not {type(change.parameters).__name__}")
-    parameters, secrets = change.parameters, (change.secret, *change.others)
+    parameters, secrets = expect(change.parameters, LinuxParameters), (change.secret, *change.others)
     if not shell.hides_secrets and any(isinstance(secret, Password) for secret in secrets):
         raise ChangeRefused(
             "The host's /bin/sh has no printf of its own, so a password would show in the process list.",

@@ -1,14 +1,12 @@
 """The end of an account, as the command lines that remote/ understands."""
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
 from provost.connectors.linux.changes import name_sudoers_file
 from provost.connectors.linux.parameters import LinuxOptions, LinuxRemoval
 from provost.connectors.linux.shell import quote_command
-from provost.core.connector import Removal
-from provost.core.errors import ChangeRefused
+from provost.core.connector import Removal, check_expendable, expect
 
 PROTECTED: Final = frozenset(
     {
@@ -23,28 +21,26 @@ PROTECTED: Final = frozenset(
 """Names that systems come with: those of Debian, Red Hat and Alpine."""
 
 
-def encode_disabling(index: int, username: str, actor: str) -> bytes:
+def encode_disabling(index: int, username: str, actor: str, asset: str) -> bytes:
     """Return the lines that disable an account, and answer with `index`.
 
     Raises:
         ChangeRefused: the system cannot do without it; nothing was sent.
     """
-    _check_expendable(username, actor)
+    _check_expendable(username, actor, asset)
     return b"".join(_frame(index, username, quote_command("p_disable", actor)))
 
 
-def encode_enabling(index: int, username: str, actor: str) -> bytes:
+def encode_enabling(index: int, username: str, actor: str, asset: str) -> bytes:
     """Return the lines that enable an account again, and answer with `index`; raises as `encode_disabling`."""
-    _check_expendable(username, actor)
+    _check_expendable(username, actor, asset)
     return b"".join(_frame(index, username, quote_command("p_enable", actor)))
 
 
-def encode_removal(index: int, removal: Removal, actor: str, options: LinuxOptions) -> bytes:
+def encode_removal(index: int, removal: Removal, actor: str, asset: str, options: LinuxOptions) -> bytes:
     """Return the lines that remove an account, and answer with `index`; raises as `encode_disabling`."""
-    parameters = removal.parameters
-    if not isinstance(parameters, LinuxRemoval):
-        raise TypeError(f"parameters of a removal from linux are LinuxRemoval, not {type(parameters).__name__}")
-    _check_expendable(removal.username, actor)
+    parameters = expect(removal.parameters, LinuxRemoval)
+    _check_expendable(removal.username, actor, asset)
     command = quote_command(
         "p_remove",
         actor,
@@ -62,8 +58,6 @@ def _frame(index: int, username: str, command: bytes) -> Iterator[bytes]:
     yield quote_command("p_end")
 
 
-def _check_expendable(username: str, actor: str) -> None:
-    if username == actor:
-        raise ChangeRefused(f"{username} is the account that acts on the host.", code="acting_account")
-    if username in PROTECTED or re.match("systemd-", username):
-        raise ChangeRefused(f"The system cannot do without {username}.", code="protected_account")
+def _check_expendable(username: str, actor: str, asset: str) -> None:
+    needed = username in PROTECTED or username.startswith("systemd-")
+    check_expendable(username, asset, acts=username == actor, needed=needed)

@@ -5,9 +5,10 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from provost.connectors._keys import KeyOptions, KeyStrategy, check_line
+from provost.connectors._lists import listed
 
 
 def _check_field(text: str) -> str:
@@ -34,10 +35,6 @@ def _check_command(text: str) -> str:
     if "#" in text:
         raise ValueError(f"{text!r} holds a #, which begins a comment in sudoers(5)")
     return check_line(text)
-
-
-def _split(value: object) -> object:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 _Field = Annotated[str, AfterValidator(_check_field)]
@@ -71,13 +68,13 @@ class LinuxParameters(BaseModel):
     create_home: bool = Field(default=True, description="make the home folder")
     uid: int | None = Field(None, ge=1, le=2**32 - 2, description="numeric user id (default: the next free)")
     group: _Group | None = Field(None, description="main group, which must exist (default: the host's way)")
-    groups: Annotated[tuple[_Group, ...], BeforeValidator(_split)] = Field(
+    groups: Annotated[tuple[_Group, ...], listed(",")] = Field(
         (), description="further groups, which must exist, separated by commas"
     )
     comment: _Field | None = Field(None, description="the comment (GECOS) field")
     expires: date | None = Field(None, description="the day on which the account expires, YYYY-MM-DD")
     system: bool = Field(default=False, description="a system account")
-    sudo: Annotated[tuple[_Command, ...], BeforeValidator(_split)] = Field(
+    sudo: Annotated[tuple[_Command, ...], listed(",")] = Field(
         (), description="commands that the account may run as root by sudo, separated by commas, or ALL"
     )
     sudo_password: bool = Field(default=True, description="sudo asks for the account's password")

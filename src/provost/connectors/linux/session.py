@@ -134,7 +134,7 @@ class LinuxSession:
         """Lock accounts, let them expire, and kill what they run."""
         self._shell.load("leave")
         orders = [
-            (username, partial(encode_disabling, index, username, self.actor))
+            (username, partial(encode_disabling, index, username, self.actor, self._target.asset))
             for index, username in enumerate(usernames)
         ]
         async for applied in self._order(orders):
@@ -144,7 +144,7 @@ class LinuxSession:
         """Unlock accounts, and give them back the expiry and the shell that they had."""
         self._shell.load("leave")
         orders = [
-            (username, partial(encode_enabling, index, username, self.actor))
+            (username, partial(encode_enabling, index, username, self.actor, self._target.asset))
             for index, username in enumerate(usernames)
         ]
         async for applied in self._order(orders):
@@ -154,7 +154,10 @@ class LinuxSession:
         """Disable accounts, put away or delete what is theirs, and remove them."""
         self._shell.load("leave")
         orders = [
-            (removal.username, partial(encode_removal, index, removal, self.actor, self._options))
+            (
+                removal.username,
+                partial(encode_removal, index, removal, self.actor, self._target.asset, self._options),
+            )
             for index, removal in enumerate(removals)
         ]
         async for applied in self._order(orders):

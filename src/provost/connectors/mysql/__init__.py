@@ -7,8 +7,9 @@ from typing import Final
 
 from pydantic import BaseModel
 
+from provost.connectors._logins import take_password
 from provost.connectors._ssh import Routes
-from provost.connectors.mysql.dialects import Dialect, MariaDb, MySql
+from provost.connectors.mysql.dialects import Account, Dialect, MariaDb, MySql
 from provost.connectors.mysql.hosts import Client
 from provost.connectors.mysql.parameters import MysqlOptions, MysqlParameters, MysqlRemoval, find_fault
 from provost.connectors.mysql.server import PROTECTED, Server, write_account
@@ -22,6 +23,7 @@ from provost.core.passwords import PasswordLimits
 
 _MYSQL: Final = (8, 0)
 _MARIADB: Final = (10, 4)
+_UNKNOWN_VARIABLE: Final = 1193
 
 
 class MysqlConnector:
@@ -56,6 +58,7 @@ class MysqlConnector:
 
         Raises:
             Unreachable: no connection.
+            LoginUnanswered: the secret was given, and not answered.
             LoginRefused: the secret was refused, or the account may not do what sessions do.
             HostKeyRefused: the certificate is not believed.
         """
@@ -66,14 +69,10 @@ class MysqlConnector:
             place = await self._routes.reach(target, timeouts, witness)
             return Wire(target, options, place, context, timeouts)
 
-        if login.password is None:
-            raise LoginRefused(
-                f"{target.asset} is logged in to by a password, and none is held of {login.username}.",
-                code="login_method_unavailable",
-            )
+        password = take_password(target, login)
         wire = await connect(witness)
         try:
-            await wire.log_in(login.username, login.password)
+            await wire.log_in(login.username, password)
             return await _begin(wire, target, options, partial(connect, None))
         except Answer as answer:
             await wire.end()
@@ -102,18 +101,21 @@ async def _begin(
     rights = frozenset(right.replace("_", " ") for (right,) in await wire.ask(statement, write_account(acting)))
     try:
         await wire.ask(f"{dialect.rows}User = ''", dialect.unfinished)
-        readable = True
-    except Answer:
-        readable = False
-    if not readable or "CREATE USER" not in rights:
-        raise LoginRefused(
-            f"{write_account(acting)} may not do on {target.asset} what Provost needs. Grant to itself, "
-            "and not to a role: CREATE USER, PROCESS, CONNECTION ADMIN ON *.* and SELECT ON mysql.*",
-            code="rights_missing",
-        )
+    except Answer as answer:
+        raise _miss_rights(target, acting, f"it answered {answer}") from answer
+    if "CREATE USER" not in rights:
+        raise _miss_rights(target, acting, "CREATE USER is not granted")
     client = Client.read(seen.rpartition("@")[2], None if target.via else wire.address)
     server = Server(wire, dialect, target.asset, acting, client, rights)
     return MysqlSession(server, options.account_host, connect)
+
+
+def _miss_rights(target: Target, acting: Account, why: str) -> LoginRefused:
+    return LoginRefused(
+        f"{write_account(acting)} may not do on {target.asset} what Provost needs: {why}. Grant to itself, "
+        "and not to a role: CREATE USER, PROCESS, CONNECTION ADMIN ON *.* and SELECT ON mysql.*",
+        code="rights_missing",
+    )
 
 
 async def _choose_dialect(wire: Wire, target: Target, version: str) -> Dialect:
@@ -127,8 +129,10 @@ async def _choose_dialect(wire: Wire, target: Target, version: str) -> Dialect:
         return MariaDb()
     try:
         [(partial_revokes,)] = await wire.ask("SELECT @@partial_revokes")
-    except Answer:  # older than 8.0.16
-        partial_revokes = 0
+    except Answer as answer:
+        if answer.number != _UNKNOWN_VARIABLE:
+            raise
+        partial_revokes = 0  # older than 8.0.16
     return MySql(partial_revokes=bool(partial_revokes))
 
 

@@ -6,8 +6,8 @@ from provost.connectors.mysql.dialects import Account, Clause, Ways
 from provost.connectors.mysql.parameters import MysqlParameters, read_grant
 from provost.connectors.mysql.server import CANNOT, Server, write_account
 from provost.connectors.mysql.wire import Answer
-from provost.core.connector import Change
-from provost.core.errors import ChangeRefused
+from provost.core.connector import Change, expect
+from provost.core.errors import ChangeRefused, ChangeUnknown
 from provost.core.secrets import Password
 
 
@@ -17,8 +17,8 @@ async def create(server: Server, account: Account, change: Change) -> str:
     One that gets roles or grants as well is created locked, with a mark in the place of its verifier, and gets
     the verifier last: until then it is unfinished, and another push continues it.
     """
-    parameters = _read_parameters(change)
-    ways = _renew(server, (), change)
+    parameters = expect(change.parameters, MysqlParameters)
+    ways = _renew(server, (), change, parameters)
     attributes, values = _describe_attributes(parameters)
     grants = _list_grants(server, parameters, account)
     if grants:
@@ -75,32 +75,37 @@ async def _finish(
 
 async def adopt(server: Server, account: Account, change: Change) -> str:
     """Set a password on an account that is there, in the place of the one that it has."""
-    parameters = _read_parameters(change)
+    parameters = expect(change.parameters, MysqlParameters)
     found = await server.look(f"{server.dialect.ways}User = %s AND Host = %s", *account)
     if not found:
         raise ChangeRefused(
             f"{write_account(account)} is not on {server.asset} any more.", code="account_absent"
         )
     old = server.dialect.read_ways(found[0])
-    ways = _renew(server, old, change)
-    if parameters.update_existing_grants:
-        await _give(server, _list_grants(server, parameters, account))
+    ways = _renew(server, old, change, parameters)
     identified, verifier = server.dialect.identify(ways)
-    await server.tell("password_refused", f"ALTER USER %s@%s {identified}", *account, *verifier)
+    statement = f"ALTER USER %s@%s {identified}"
+    grants = _list_grants(server, parameters, account) if parameters.update_existing_grants else []
+    given = False
+    try:
+        for clause in grants:
+            await _give(server, [clause])
+            given = True
+        await server.tell("password_refused", statement, *account, *verifier)
+    except ChangeRefused as refusal:
+        if not given:
+            raise
+        raise ChangeUnknown(
+            f"{refusal.message} {write_account(account)} has its old password, and keeps what it was "
+            "granted before that.",
+            code=refusal.code,
+        ) from refusal
     lost = sorted({name for name, _ in old} - {name for name, _ in ways})
     return f"It logged in by {', '.join(lost)} before, and does no more." if lost else ""
 
 
-def _read_parameters(change: Change) -> MysqlParameters:
-    if not isinstance(change.parameters, MysqlParameters):
-        raise TypeError(f"Parameters of another kind: {type(change.parameters).__name__}.")
-    return change.parameters
-
-
-def _renew(server: Server, ways: Ways, change: Change) -> Ways:
-    if not isinstance(change.secret, Password):
-        raise TypeError("Accounts on mysql have passwords alone.")
-    return server.dialect.renew(ways, _read_parameters(change).plugin.plugin, change.secret.text)
+def _renew(server: Server, ways: Ways, change: Change, parameters: MysqlParameters) -> Ways:
+    return server.dialect.renew(ways, parameters.plugin.plugin, expect(change.secret, Password).text)
 
 
 def _describe_attributes(parameters: MysqlParameters) -> Clause:

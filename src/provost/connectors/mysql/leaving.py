@@ -8,7 +8,7 @@ from provost.connectors.mysql.hosts import Claim, attribute, read_listed
 from provost.connectors.mysql.parameters import Definers, MysqlRemoval
 from provost.connectors.mysql.server import PROTECTED, Server, write_account
 from provost.connectors.mysql.wire import Answer
-from provost.core.connector import Removal
+from provost.core.connector import Removal, check_expendable, expect
 from provost.core.errors import ChangeRefused, ChangeUnknown, LookupFailed
 
 _LOOKS: Final = 25
@@ -46,11 +46,10 @@ async def enable(server: Server, account: Account) -> str:
 
 async def remove(server: Server, account: Account, removal: Removal) -> str:
     """Drop an account, and end its connections; of one that is not there, what an earlier removal left."""
-    if not isinstance(removal.parameters, MysqlRemoval):
-        raise TypeError(f"Parameters of another kind: {type(removal.parameters).__name__}.")
+    parameters = expect(removal.parameters, MysqlRemoval)
     _check_expendable(server, account)
     if await server.find(account):
-        if removal.parameters.definers is Definers.REFUSE:
+        if parameters.definers is Definers.REFUSE:
             await _check_definers(server, account)
         try:
             await server.wire.ask("DROP USER %s@%s", *account)
@@ -62,10 +61,8 @@ async def remove(server: Server, account: Account, removal: Removal) -> str:
 
 
 def _check_expendable(server: Server, account: Account) -> None:
-    if account == server.acting:
-        raise ChangeRefused(f"{account[0]} acts on {server.asset} itself.", code="acting_account")
-    if account[0] in PROTECTED:
-        raise ChangeRefused(f"{server.asset} cannot do without {account[0]}.", code="protected_account")
+    acts = account == server.acting
+    check_expendable(account[0], server.asset, acts=acts, needed=account[0] in PROTECTED)
     lacking = sorted({"PROCESS", "CONNECTION ADMIN"} - server.rights)
     if lacking and "SUPER" not in server.rights:
         raise ChangeRefused(

@@ -4,8 +4,9 @@ import re
 from enum import StrEnum
 from typing import Annotated, Final, NamedTuple, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from provost.connectors._lists import listed
 from provost.connectors._tls import TlsOptions
 from provost.connectors.mysql.verifiers import Plugin
 
@@ -84,18 +85,6 @@ def _check_grant(text: str) -> str:
     return text
 
 
-def _split(value: object, by: str) -> object:
-    return [part.strip() for part in value.split(by) if part.strip()] if isinstance(value, str) else value
-
-
-def _split_commas(value: object) -> object:
-    return _split(value, ",")
-
-
-def _split_semicolons(value: object) -> object:
-    return _split(value, ";")
-
-
 _Role = Annotated[str, AfterValidator(_check_role)]
 _Grant = Annotated[str, AfterValidator(_check_grant)]
 _Limit = Annotated[int, Field(ge=0, le=2**31 - 1)]
@@ -135,11 +124,11 @@ class MysqlParameters(BaseModel):
         "(MariaDB: mysql_native_password, MySQL: caching_sha2_password); ed25519 is MariaDB's",
     )
     require_tls: bool = Field(default=False, description="let the account in by TLS alone (REQUIRE SSL)")
-    roles: Annotated[tuple[_Role, ...], BeforeValidator(_split_commas)] = Field(
+    roles: Annotated[tuple[_Role, ...], listed(",")] = Field(
         (), description="roles to grant, which must exist, separated by commas"
     )
     default_role: _Role | None = Field(None, description="one of the roles, to be in force from each login on")
-    grants: Annotated[tuple[_Grant, ...], BeforeValidator(_split_semicolons)] = Field(
+    grants: Annotated[tuple[_Grant, ...], listed(";")] = Field(
         (), description="privileges, as SELECT, INSERT ON app.*; EXECUTE ON app.* (separated by semicolons)"
     )
     update_existing_grants: bool = Field(

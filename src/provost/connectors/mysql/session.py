@@ -7,7 +7,15 @@ from provost.connectors.mysql.dialects import Account
 from provost.connectors.mysql.hosts import Claim, attribute, match
 from provost.connectors.mysql.server import Server, write_account
 from provost.connectors.mysql.wire import EXPIRED, Answer, Wire
-from provost.core.connector import Applied, Change, PlainSession, Removal, Verification, answer_each
+from provost.core.connector import (
+    Applied,
+    Change,
+    PlainSession,
+    Removal,
+    Verification,
+    answer_each,
+    expect,
+)
 from provost.core.errors import ChangeRefused, LoginRefused, LookupFailed, TargetError
 from provost.core.facts import Facts
 from provost.core.model import Decision, Presence, Verdict
@@ -83,14 +91,13 @@ class MysqlSession(PlainSession):
         try:
             return await self._verify(self._name(username), secret)
         except TargetError as error:
-            return Verification(Verdict.UNKNOWN, error.code, error.message)
+            return Verification.from_error(error)
 
     async def _verify(self, account: Account, secret: Secret) -> Verification:
-        if not isinstance(secret, Password):
-            raise TypeError("Accounts on mysql have passwords alone.")
+        password = expect(secret, Password)
         wire = await self._connect()
         try:
-            await wire.log_in(account[0], secret)
+            await wire.log_in(account[0], password)
             [(taken,)] = await wire.ask("SELECT CURRENT_USER()")
         except Answer as answer:
             if answer.number in EXPIRED:  # said to none but who knows the password
@@ -99,21 +106,22 @@ class MysqlSession(PlainSession):
         except LoginRefused as error:
             if error.code != LoginRefused.code:
                 raise
-            return await self._explain(account, error)
+            return await self._explain(account, Verification.from_error(error))
         finally:
             await wire.end()
         if tuple(taken.rsplit("@", 1)) == account:
             return Verification(Verdict.ACCEPTED)
         return Verification(Verdict.UNKNOWN, "policy_forbids_login", self._tell_taken(account, taken))
 
-    async def _explain(self, account: Account, refusal: LoginRefused) -> Verification:
+    async def _explain(self, account: Account, told: Verification) -> Verification:
+        """Return what a refused login told, or why it tells nothing."""
         try:
             why = await self._find_policy(account)
         except TargetError as error:
             return Verification(Verdict.UNKNOWN, error.code, error.message, refused=True)
         if why:
             return Verification(Verdict.UNKNOWN, "policy_forbids_login", why, refused=True)
-        return Verification(Verdict.REJECTED, "login_rejected", refusal.message, refused=True)
+        return told
 
     async def _find_policy(self, account: Account) -> str:
         """Return why an account would be refused with the right password as well; nothing: it would not."""

@@ -9,8 +9,9 @@ from asyncmy.connection import Connection
 from asyncmy.cursors import Cursor
 from asyncmy.errors import MySQLError
 
+from provost.connectors._logins import explain_silence
 from provost.connectors._network import explain_failure
-from provost.connectors._tls import Tls, refuse_certificate
+from provost.connectors._tls import Tls, miss_tls, refuse_certificate
 from provost.connectors.mysql.parameters import MysqlOptions
 from provost.core.connector import Timeouts
 from provost.core.errors import LoginRefused, TargetError, Unreachable
@@ -123,11 +124,7 @@ class Wire(Connection):
         await super()._get_server_information()  # type: ignore[misc]  # left out of the driver's stubs
         self._greeted = True
         if self._tls is not Tls.OFF and not self.server_capabilities & _CLIENT_TLS:
-            raise TargetError(
-                f"{self._target.asset} does no TLS. Switch it on there (ssl_cert, ssl_key); the asset's option "
-                "tls=off sends what follows in clear.",
-                code="tls_unavailable",
-            )
+            raise miss_tls(self._target, "Switch it on there (ssl_cert, ssl_key)")
         if self._tls is not Tls.VERIFY and self._auth_plugin_name not in _PROVING:
             self._auth_plugin_name = "mysql_native_password"
 
@@ -135,7 +132,8 @@ class Wire(Connection):
         """Connect, and log in.
 
         Raises:
-            TargetError: `LoginRefused` with its own code when the server heard the password and said no.
+            TargetError: `LoginRefused` with its own code when the server heard the password and said no;
+                `LoginUnanswered` when it was given it, and did not answer.
             Answer: the password has expired, which the server tells whoever knows it.
         """
         self._user, self._password = username, password.text.encode()
@@ -159,6 +157,8 @@ class Wire(Connection):
                 f"{asset} offers {username} no way to log in by a password that Provost knows: {text}.",
                 code="login_method_unavailable",
             )
+        if self._is_heard and (number == 0 or number in _CLIENT_ERRORS):
+            return explain_silence(self._target, username, f"{text}.")
         cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
         if isinstance(cause, ssl.SSLCertVerificationError):
             return refuse_certificate(self._target, cause.verify_message)

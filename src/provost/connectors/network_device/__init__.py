@@ -5,6 +5,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
+from provost.connectors._logins import take_password
 from provost.connectors._ssh import Routes
 from provost.connectors.network_device.families import choose_family
 from provost.connectors.network_device.parameters import (
@@ -14,7 +15,7 @@ from provost.connectors.network_device.parameters import (
     DeviceRemoval,
 )
 from provost.core.connector import Timeouts, Witness
-from provost.core.errors import LoginRefused, Refused, TargetError
+from provost.core.errors import Refused, TargetError
 from provost.core.job import Login, Target
 from provost.core.model import Become, Capability, SecretType
 from provost.core.passwords import PasswordLimits
@@ -63,11 +64,7 @@ class DeviceConnector:
             raise TargetError(
                 "Network devices need Netmiko: pip install 'provost[network]'.", code="kind_not_found"
             ) from missing
-        if login.password is None:
-            raise LoginRefused(
-                f"{target.asset} is logged in to with a password, and {login.username} has none.",
-                code="login_method_unavailable",
-            )
+        take_password(target, login)
         options = DeviceOptions.model_validate(dict(target.options))
         family = choose_family(options)
         place = await self._routes.reach(target, timeouts, witness)

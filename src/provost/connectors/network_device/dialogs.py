@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 PLACEHOLDERS: Final = frozenset({"username", "password", "sha512", "scrypt", "privilege", "role"})
+"""What can be filled in when a password is set."""
 _PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
 _ANSWER: Final = re.compile(r"/((?:[^/\\]|\\.)+)/ ?(.*)")
 
@@ -35,17 +36,17 @@ class Step:
 Dialog = Sequence[Step]
 
 
-def read_dialog(text: str) -> Dialog:
-    """Read the lines of a dialog.
+def read_dialog(text: str, placeholders: frozenset[str] = PLACEHOLDERS) -> Dialog:
+    """Read the lines of a dialog, in which these placeholders can be filled in.
 
     Raises:
         ValueError: they make no sense.
     """
     steps: list[Step] = []
     for line in filter(None, map(str.strip, text.splitlines())):
-        if unknown := sorted(set(_PLACEHOLDER.findall(line)) - PLACEHOLDERS):
-            known = ", ".join(f"{{{one}}}" for one in sorted(PLACEHOLDERS))
-            raise ValueError(f"knows no {{{unknown[0]}}}; there is: {known}")
+        if unknown := sorted(set(_PLACEHOLDER.findall(line)) - placeholders):
+            known = ", ".join(f"{{{one}}}" for one in sorted(placeholders)) or "none"
+            raise ValueError(f"knows no {{{unknown[0]}}}; of such words there is here: {known}")
         if not (found := _ANSWER.fullmatch(line)):
             steps.append(Step(line))
         elif not steps:

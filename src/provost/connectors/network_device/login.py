@@ -5,19 +5,18 @@ from typing import Final
 import netmiko
 import paramiko
 
+from provost.connectors._logins import explain_silence
 from provost.connectors._network import explain_failure
-from provost.connectors._ssh import judge_host_key
+from provost.connectors._ssh import PLAIN_ALGORITHMS, judge_host_key, shows
 from provost.core.connector import Timeouts
-from provost.core.errors import HostKeyRefused, LoginRefused, LoginUnanswered, TargetError, Unreachable
+from provost.core.errors import HostKeyRefused, LoginRefused, TargetError, Unreachable
 from provost.core.job import Login, Target
 
 _REFUSED: Final = frozenset({"Authentication failed.", "Authentication failed"})
 """Paramiko has the same exception for a connection that ended, and for one that was silent."""
 
-_RSA: Final = ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa")
-_KEY_TYPES: Final = (
-    "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", *_RSA
-)  # fmt: skip
+_ALGORITHMS: Final = (*PLAIN_ALGORITHMS, "ssh-rsa")
+"""With what old devices have alone."""
 
 
 class HostKeys(paramiko.MissingHostKeyPolicy):  # type: ignore[misc]  # Paramiko ships no types
@@ -25,6 +24,8 @@ class HostKeys(paramiko.MissingHostKeyPolicy):  # type: ignore[misc]  # Paramiko
 
     def __init__(self, target: Target, seen: dict[int, str]) -> None:
         self.refusal: HostKeyRefused | None = None
+        self.believed = False
+        """The host has shown a key that is believed: what comes next is the password."""
         self.met: list[tuple[int, str]] = []
         self._target = target
         self._seen = seen
@@ -38,6 +39,7 @@ class HostKeys(paramiko.MissingHostKeyPolicy):  # type: ignore[misc]  # Paramiko
             self.refusal = error
         if self.refusal:
             raise paramiko.SSHException("host key refused")
+        self.believed = True
 
     def see_host_key(self, asset_id: int, key: str) -> None:
         """Keep a key that is new."""
@@ -49,9 +51,7 @@ class HostKeys(paramiko.MissingHostKeyPolicy):  # type: ignore[misc]  # Paramiko
     def list_unwanted(self) -> dict[str, list[str]]:
         """Return the algorithms to leave out: a host with several keys shows the one that is pinned."""
         lines = (*self._target.trust.pinned, *filter(None, [self._seen.get(self._target.asset_id)]))
-        pinned = {line.split()[0] for line in lines}
-        wanted = pinned | (set(_RSA) if "ssh-rsa" in pinned else set())
-        return {"keys": [name for name in _KEY_TYPES if name not in wanted]} if pinned else {}
+        return {"keys": [name for name in _ALGORITHMS if not shows(name, lines)]} if lines else {}
 
 
 def log_in(target: Target, place: tuple[str, int], login: Login, timeouts: Timeouts, keys: HostKeys) -> None:
@@ -75,15 +75,18 @@ def log_in(target: Target, place: tuple[str, int], login: Login, timeouts: Timeo
             disabled_algorithms=keys.list_unwanted(),
         )
     except (OSError, EOFError, paramiko.SSHException) as error:
-        raise explain(error, target, login.username, keys) from error
+        raise explain(error, target, login.username, keys, given=keys.believed) from error
     finally:
         client.close()
 
 
 def explain(  # noqa: PLR0911  # one for each case
-    error: BaseException, target: Target, username: str, keys: HostKeys
+    error: BaseException, target: Target, username: str, keys: HostKeys, *, given: bool
 ) -> TargetError:
-    """Turn what Paramiko or Netmiko raised while logging in into an error for the operator."""
+    """Turn what Paramiko or Netmiko raised while logging in into an error for the operator.
+
+    `given`: the password may have been given, and was not answered before.
+    """
     name = target.asset
     if keys.refusal:
         return keys.refusal
@@ -93,12 +96,10 @@ def explain(  # noqa: PLR0911  # one for each case
         return LoginRefused(
             f"{name} offers {username} no way to log in with a password.", code="login_method_unavailable"
         )
-    if isinstance(error, paramiko.AuthenticationException):
-        if str(error) in _REFUSED:
-            return LoginRefused(f"{name} refused the login of {username}.")
-        return LoginUnanswered(
-            f"{name} was given the password of {username}, and what it said to that was not heard: {error}"
-        )
+    if isinstance(error, paramiko.AuthenticationException) and str(error) in _REFUSED:
+        return LoginRefused(f"{name} refused the login of {username}.")
+    if given:
+        return explain_silence(target, username, f"{str(error).rstrip('.')}.")
     if isinstance(error, paramiko.ssh_exception.NoValidConnectionsError):
         error = next(iter(error.errors.values()))
     if isinstance(error, OSError):

@@ -2,19 +2,25 @@
 
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
-from provost.connectors.network_device.dialogs import check_pattern, read_dialog
+from provost.connectors.network_device.dialogs import PLACEHOLDERS, check_pattern, read_dialog
 
 PROTECTED: Final = frozenset({"root"})
 """What Junos has whatever is configured."""
 
-_DIALOGS: Final = ("create", "set_password", "remove", "save")
+_DIALOGS: Final = {
+    "create": PLACEHOLDERS,
+    "set_password": PLACEHOLDERS,
+    "remove": frozenset({"username"}),
+    "save": frozenset[str](),
+}
+"""By option, what can be filled in."""
 _TEXTS: Final = ("look_up", "entry", "prompt", "refused", "saved")
 
 
-def _check_dialog(text: str) -> str:
-    if not read_dialog(text):
+def _check_dialog(text: str, info: ValidationInfo) -> str:
+    if not read_dialog(text, _DIALOGS[str(info.field_name)]):
         raise ValueError("holds no command")
     return text
 

@@ -13,8 +13,17 @@ from provost.connectors.network_device.dialogs import Dialog
 from provost.connectors.network_device.families import Family
 from provost.connectors.network_device.login import HostKeys, log_in
 from provost.connectors.network_device.parameters import PROTECTED, DeviceParameters
-from provost.core.connector import Applied, Change, PlainSession, Removal, Timeouts, Verification
-from provost.core.errors import ChangeRefused, LoginRefused, LoginUnanswered, LookupFailed, TargetError
+from provost.core.connector import (
+    Applied,
+    Change,
+    PlainSession,
+    Removal,
+    Timeouts,
+    Verification,
+    check_expendable,
+    expect,
+)
+from provost.core.errors import ChangeRefused, LookupFailed, TargetError
 from provost.core.facts import Facts
 from provost.core.job import Login, Target
 from provost.core.model import Decision, Presence, Verdict
@@ -88,23 +97,14 @@ class DeviceSession(PlainSession):
 
     async def verify(self, username: str, secret: Secret) -> Verification:
         """Log in by SSH, and out again."""
-        if not isinstance(secret, Password):
-            return Verification(
-                Verdict.UNKNOWN, "login_method_unavailable", f"{self._asset} takes passwords alone."
-            )
-        login = Login(username, password=secret)
+        login = Login(username, password=expect(secret, Password))
         keys = HostKeys(self._target, self._seen)
         try:
             await asyncio.get_running_loop().run_in_executor(
                 self._logins, log_in, self._target, self._place, login, self._timeouts, keys
             )
-        except LoginRefused as error:
-            if error.code == LoginRefused.code:
-                return Verification(Verdict.REJECTED, "login_rejected", error.message, refused=True)
-            refused = isinstance(error, LoginUnanswered)
-            return Verification(Verdict.UNKNOWN, error.code, error.message, refused=refused)
         except TargetError as error:
-            return Verification(Verdict.UNKNOWN, error.code, error.message)
+            return Verification.from_error(error)
         return Verification(Verdict.ACCEPTED)
 
     async def close(self) -> None:
@@ -118,52 +118,52 @@ class DeviceSession(PlainSession):
         return await asyncio.get_running_loop().run_in_executor(self._thread, act)
 
     async def _carry_out(
-        self, items: Sequence[_Item], plan: Callable[[_Item, Entry | None], Order | ChangeRefused | None]
+        self, items: Sequence[_Item], plan: Callable[[_Item, Entry | None], Order | None]
     ) -> AsyncIterator[Applied]:
         """Answer what needs no change or is refused; have the rest typed, some at a time."""
         for start in range(0, len(items), _AT_ONCE):
             found = await self._run(self._device.look_up)
             orders = []
             for item in items[start : start + _AT_ONCE]:
-                planned = plan(item, found.get(item.username))
-                if isinstance(planned, Order):
-                    orders.append(planned)
+                try:
+                    order = plan(item, found.get(item.username))
+                except ChangeRefused as error:
+                    yield Applied(item.username, error)
+                    continue
+                if order is None:
+                    yield Applied(item.username)
                 else:
-                    yield Applied(item.username, planned)
+                    orders.append(order)
             if orders:
                 wrong = await self._run(partial(self._device.carry_out, orders))
                 for order in orders:
                     yield Applied(order.username, wrong.get(order.username))
 
-    def _plan(self, change: Change, entry: Entry | None) -> Order | ChangeRefused:
+    def _plan(self, change: Change, entry: Entry | None) -> Order:
         presence = _see(entry)
         if change.decision is Decision.ADOPT:
             if presence is Presence.ABSENT:
-                return ChangeRefused(
+                raise ChangeRefused(
                     f"{change.username} is not on {self._asset} any more.", code="account_absent"
                 )
             return self._order(change, self._family.set_password, "password_refused")
         if presence is Presence.PRESENT:
-            return ChangeRefused(
+            raise ChangeRefused(
                 f"Somebody else created {change.username} on {self._asset} meanwhile; it is as they made it.",
                 code="appeared",
             )
         return self._order(change, self._family.create, "create_refused")
 
-    def _order(self, change: Change, dialog: Dialog, code: str) -> Order | ChangeRefused:
-        if not isinstance(change.secret, Password):
-            return ChangeRefused(f"{self._asset} takes passwords alone.", code="secret_type_refused")
-        text = change.secret.text
-        parameters = (
-            change.parameters if isinstance(change.parameters, DeviceParameters) else DeviceParameters()
-        )
+    def _order(self, change: Change, dialog: Dialog, code: str) -> Order:
+        text = expect(change.secret, Password).text
+        parameters = expect(change.parameters, DeviceParameters)
         values = {
             "username": change.username, "privilege": str(parameters.privilege), "role": parameters.role
         }  # fmt: skip
         if any(step.names("password") for step in dialog):
             in_command = any("{password}" in step.command for step in dialog)
             if not _TYPEABLE.fullmatch(text) or (in_command and _NOT_IN_COMMANDS.search(text)):
-                return ChangeRefused(
+                raise ChangeRefused(
                     f"This password cannot be typed on {self._asset}: it takes ASCII without spaces"
                     + (
                         ", and none of ? \" ' \\ | ; ! # $ `, which it would read as something else."
@@ -179,16 +179,13 @@ class DeviceSession(PlainSession):
             values["scrypt"] = hash_cisco_scrypt(text)
         return Order(change.username, dialog, values, code)
 
-    def _plan_removal(self, removal: Removal, entry: Entry | None) -> Order | ChangeRefused | None:
+    def _plan_removal(self, removal: Removal, entry: Entry | None) -> Order | None:
         username = removal.username
-        if username == self.actor:
-            return ChangeRefused(f"{username} acts on {self._asset} itself.", code="acting_account")
-        if username in PROTECTED:
-            return ChangeRefused(f"{self._asset} cannot do without {username}.", code="protected_account")
+        check_expendable(username, self._asset, acts=username == self.actor, needed=username in PROTECTED)
         if entry is None:
             return None
         if not self._family.remove:
-            return ChangeRefused(
+            raise ChangeRefused(
                 f"{self._asset} was given no commands that remove an account: set its option remove.",
                 code="action_unsupported",
             )

@@ -21,6 +21,8 @@ from provost.core.model import Become
 # At a lower level Netmiko logs what it types.
 logging.getLogger("netmiko").setLevel(logging.WARNING)
 
+_ASKS: Final = re.compile(r"(?im)password:[ \r]*$")
+"""How a device asks for the password of enable; who is asked again gave a wrong one."""
 _MOST_QUESTIONS: Final = 8
 _PAUSE: Final = 0.01
 
@@ -76,7 +78,8 @@ class Wire:
             connection._open()  # noqa: SLF001  # what auto_connect does, after the policy was set
             base = connection.base_prompt or connection.find_prompt().rstrip("> #$%]")
         except (OSError, EOFError, paramiko.SSHException) as error:
-            raise explain(error, self._target, self._login.username, self._keys) from error
+            given = self._keys.believed and not hasattr(connection, "channel")  # it has one once it is let in
+            raise explain(error, self._target, self._login.username, self._keys, given=given) from error
         except (netmiko.exceptions.NetmikoBaseException, ValueError) as error:
             raise TargetError(
                 f"{self._target.asset} let {self._login.username} in and showed no prompt that {device_type} "
@@ -103,17 +106,34 @@ class Wire:
         connection.read_channel = read_or_end
 
     def _become(self) -> None:
+        """Become privileged, if the login says so.
+
+        Raises:
+            LoginRefused: `become_refused`.
+            LoginUnanswered: enable was given a password, and the connection ended or no answer came in time.
+            Unreachable: likewise, without a password.
+        """
         if self._login.become is Become.NONE:
             return
+        heard = ""
+        read = self._connection.read_channel
+
+        def listen() -> str:
+            nonlocal heard
+            text: str = read()
+            heard += text
+            return text
+
+        self._connection.read_channel = listen
         try:
             self._connection.enable()
-        except (netmiko.exceptions.NetmikoBaseException, ValueError) as error:
-            raise LoginRefused(
-                f"{self._target.asset} let {self._login.username} in, and enable did not take the password of "
-                f"{self._login.asked}.",
-                code="become_refused",
-            ) from error
-        except (EOFError, OSError) as error:
+        except (EOFError, OSError, netmiko.exceptions.NetmikoBaseException, ValueError) as error:
+            if isinstance(error, ValueError) or len(_ASKS.findall(heard)) > 1:
+                raise LoginRefused(
+                    f"{self._target.asset} let {self._login.username} in, and enable did not take the password "
+                    f"of {self._login.asked}.",
+                    code="become_refused",
+                ) from error
             lost = self._lose()
             if self._login.become_password is None:
                 raise lost from error
@@ -122,6 +142,8 @@ class Wire:
                 "said to that was not heard.",
                 code="become_unanswered",
             ) from error
+        finally:
+            self._connection.read_channel = read
 
     def speak(self, dialog: Dialog) -> str:
         """Type a dialog that is about no account, and return all that came.

@@ -4,6 +4,7 @@ from typing import Final
 
 import psycopg
 
+from provost.connectors._logins import take_password
 from provost.connectors._ssh import Routes
 from provost.connectors.postgresql.leaving import PROTECTED
 from provost.connectors.postgresql.libpq import Refusal
@@ -55,15 +56,11 @@ class PostgresqlConnector:
         self, target: Target, login: Login, timeouts: Timeouts, witness: Witness
     ) -> PostgresqlSession:
         """Log in as a role that may create others."""
-        if login.password is None:
-            raise LoginRefused(
-                f"{target.asset} takes passwords alone, and Provost holds none of {login.username}.",
-                code="login_method_unavailable",
-            )
+        password = take_password(target, login)
         options = PostgresqlOptions.model_validate(dict(target.options))
         door = Door(target, options, self._routes, timeouts, witness)
         try:
-            connection = await door.log_in(login.username, login.password)
+            connection = await door.log_in(login.username, password)
         except Refusal as refusal:
             raise refusal.explain(target, login.username) from None
         wire = Wire(connection, target.asset, timeouts.command)

@@ -11,7 +11,7 @@ from provost.connectors.postgresql.libpq import Refusal
 from provost.connectors.postgresql.login import Door
 from provost.connectors.postgresql.parameters import PostgresqlRemoval
 from provost.connectors.postgresql.wire import Row, Wire, tell
-from provost.core.connector import Removal
+from provost.core.connector import Removal, check_expendable, expect
 from provost.core.errors import ChangeRefused, ChangeUnknown, TargetError
 from provost.core.job import Login
 
@@ -127,9 +127,7 @@ class Leaving:
 
     async def remove(self, removal: Removal) -> str:
         """Give what an account owns in any database to an heir, take its rights away, and drop it."""
-        username, parameters = removal.username, removal.parameters
-        if not isinstance(parameters, PostgresqlRemoval):
-            raise TypeError(f"parameters of a removal here are no {type(parameters).__name__}")
+        username, parameters = removal.username, expect(removal.parameters, PostgresqlRemoval)
         role = await self._find(username)
         if role is None:
             return ""
@@ -258,20 +256,14 @@ class Leaving:
 
     async def _find(self, username: str) -> _Role | None:
         """Look a role up that is to leave, and refuse who cannot."""
-        if username in self._acting:
-            raise ChangeRefused(f"{username} is the account that acts on {self._asset}.", code="acting_account")
         rows = await self._wire.ask(
             "SELECT oid::bigint, rolsuper, rolcanlogin, coalesce(shobj_description(oid, 'pg_authid'), ''), "
             "pg_has_role(oid, 'USAGE') FROM pg_roles WHERE rolname = %s::text",
             username,
         )
         role = _Role(*rows[0]) if rows else None
-        if username in PROTECTED or (role is not None and role.is_superuser):
-            raise ChangeRefused(
-                f"{username} is a superuser, or an account that servers come with: {self._asset} may not do "
-                "without it.",
-                code="protected_account",
-            )
+        needed = username in PROTECTED or (role is not None and role.is_superuser)
+        check_expendable(username, self._asset, acts=username in self._acting, needed=needed)
         return role
 
     async def _lock(self, username: str, role: _Role) -> None:

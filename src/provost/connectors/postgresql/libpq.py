@@ -10,8 +10,9 @@ from psycopg import AsyncConnection, pq
 from psycopg.conninfo import make_conninfo
 from psycopg.pq.abc import PGconn
 
+from provost.connectors._logins import explain_silence
 from provost.connectors._network import explain_failure
-from provost.connectors._tls import refuse_certificate
+from provost.connectors._tls import miss_tls, refuse_certificate
 from provost.core.errors import LoginRefused, TargetError, Unreachable
 from provost.core.job import Target
 
@@ -102,18 +103,25 @@ class Unheard(Exception):
         self.reason = reason
 
 
-async def connect(target: Target, words: dict[str, str]) -> AsyncConnection[Any]:
+async def connect(target: Target, words: dict[str, str], seconds: float) -> AsyncConnection[Any]:
     """Connect by libpq's words for connections.  What psycopg would do itself tries a password several times.
 
     Raises:
         Refusal: the server said no.
-        Unheard: there is nobody.
+        Unheard: there is nobody, or nobody who asks for a password in time.
+        LoginUnanswered: the password was given, and the connection ended or no answer came in time.
         TargetError: what is there is not to be trusted, or is no use.
     """
     pgconn = pq.PGconn.connect_start(make_conninfo(**_ALONE | words).encode())
     try:
         _LIBPQ.PQsetErrorVerbosity(ctypes.c_void_p(pgconn.pgconn_ptr), _VERBOSE)  # type: ignore[attr-defined]
-        await _finish(target, pgconn)
+        async with asyncio.timeout(seconds):
+            await _finish(target, pgconn)
+    except TimeoutError as error:
+        given, user = pgconn.used_password, pgconn.user.decode()
+        pgconn.finish()
+        late = explain_failure(error, target)
+        raise explain_silence(target, user, late.message) if given else Unheard(late) from None
     except BaseException:
         pgconn.finish()
         raise
@@ -149,6 +157,8 @@ def _explain(target: Target, pgconn: PGconn, *, heard: bool) -> Exception:
     if found := _ANSWER.search(text):
         return Refusal(found[1], " ".join(found[2].split()), asked=pgconn.used_password)
     words = " ".join(text.partition(" failed: ")[2].split()) or text
+    if pgconn.used_password:
+        return explain_silence(target, pgconn.user.decode(), f"{words}.")
     if distrust := _explain_distrust(target, words):
         return distrust
     failure = explain_failure(
@@ -159,11 +169,7 @@ def _explain(target: Target, pgconn: PGconn, *, heard: bool) -> Exception:
 
 def _explain_distrust(target: Target, words: str) -> TargetError | None:
     if "does not support SSL" in words:
-        return TargetError(
-            f"{target.asset} does no TLS: {words}. Switch it on there (ssl = on in postgresql.conf); or set "
-            "the asset's option tls=off, if the way to it is safe.",
-            code="tls_unavailable",
-        )
+        return miss_tls(target, "Switch it on there (ssl = on in postgresql.conf)")
     if "certificate" in words and "alert" not in words:
         return refuse_certificate(target, words)
     if words.startswith("SSL error"):

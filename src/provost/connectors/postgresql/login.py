@@ -42,10 +42,11 @@ class Door:
     async def log_in(
         self, username: str, password: Password, database: str | None = None
     ) -> AsyncConnection[Any]:
-        """Log in once, to the database of the options or another.
+        """Log in once, to the database of the options or another. One address alone is given the password.
 
         Raises:
             Refusal: the server said no.
+            LoginUnanswered: the password was given, and not answered.
             TargetError: no connection, or none that is safe.
         """
         place, port = await self._routes.reach(self.target, self.timeouts, self._witness)
@@ -61,11 +62,9 @@ class Door:
         failures: list[Exception] = []
         with _protect(self.target, self._options) as protection:
             for address in addresses:
+                told = words | protection | {"hostaddr": address}
                 try:
-                    async with asyncio.timeout(self.timeouts.connect / len(addresses)):
-                        return await connect(self.target, words | protection | {"hostaddr": address})
-                except TimeoutError as error:
-                    failures.append(explain_failure(error, self.target))
+                    return await connect(self.target, told, self.timeouts.connect / len(addresses))
                 except Unheard as error:
                     failures.append(error.reason)
         raise failures[-1]

@@ -3,8 +3,9 @@
 from datetime import date
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from provost.connectors._lists import listed
 from provost.connectors._tls import TlsOptions
 
 LONGEST_NAME: Final = 63
@@ -42,10 +43,6 @@ def _check_database(name: str) -> str:
     return name
 
 
-def _split(value: object) -> object:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
 _Role = Annotated[str, AfterValidator(_check_name)]
 _Group = Annotated[str, AfterValidator(_check_member)]
 _Database = Annotated[str, AfterValidator(_check_database)]
@@ -64,7 +61,7 @@ class PostgresqlParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    groups: Annotated[tuple[_Group, ...], BeforeValidator(_split)] = Field(
+    groups: Annotated[tuple[_Group, ...], listed(",")] = Field(
         (), description="roles to be a member of, which must exist, separated by commas"
     )
     connection_limit: int | None = Field(

@@ -5,14 +5,21 @@ from typing import Final
 
 import psycopg
 from psycopg import sql
-from pydantic import BaseModel
 
 from provost.connectors.postgresql.leaving import Leaving
 from provost.connectors.postgresql.libpq import Refusal
 from provost.connectors.postgresql.login import Door
 from provost.connectors.postgresql.parameters import PostgresqlParameters
 from provost.connectors.postgresql.wire import Row, Wire, tell
-from provost.core.connector import Applied, Change, PlainSession, Removal, Verification, answer_each
+from provost.core.connector import (
+    Applied,
+    Change,
+    PlainSession,
+    Removal,
+    Verification,
+    answer_each,
+    expect,
+)
 from provost.core.errors import ChangeRefused, LookupFailed, TargetError
 from provost.core.facts import Facts
 from provost.core.job import Login
@@ -105,12 +112,11 @@ class PostgresqlSession(PlainSession):
 
     async def verify(self, username: str, secret: Secret) -> Verification:
         """Log in afresh; a failure that the account's own settings explain says nothing about the secret."""
-        if not isinstance(secret, Password):
-            raise TypeError(f"{self._asset} knows no {secret.secret_type}")
+        password = expect(secret, Password)
         try:
-            await (await self._door.log_in(username, secret)).close()
+            await (await self._door.log_in(username, password)).close()
         except TargetError as error:
-            return Verification(Verdict.UNKNOWN, error.code, error.message)
+            return Verification.from_error(error)
         except Refusal as refusal:
             return await self._judge(username, refusal)
         return Verification(Verdict.ACCEPTED)
@@ -160,13 +166,12 @@ class PostgresqlSession(PlainSession):
         await self._wire.close()
 
     async def _set(self, change: Change) -> str:
-        if not isinstance(change.secret, Password):
-            raise TypeError(f"{self._asset} knows no {change.secret.secret_type}")
+        password = expect(change.secret, Password)
         adopts = change.decision is Decision.ADOPT
-        verifier = self._wire.encrypt(change.username, change.secret.text)
+        verifier = self._wire.encrypt(change.username, password.text)
         words = [sql.SQL("ALTER ROLE") if adopts else sql.SQL("CREATE ROLE"), sql.Identifier(change.username)]
         if not adopts:
-            words += _write_attributes(change.parameters)
+            words += _write_attributes(expect(change.parameters, PostgresqlParameters))
         words += [sql.SQL("PASSWORD"), sql.Literal(verifier)]
         try:
             await self._wire.ask(sql.SQL(" ").join(words))
@@ -183,10 +188,8 @@ class PostgresqlSession(PlainSession):
         return ""
 
 
-def _write_attributes(parameters: BaseModel) -> list[sql.Composable]:
+def _write_attributes(parameters: PostgresqlParameters) -> list[sql.Composable]:
     """Return the words of CREATE ROLE that parameters ask for."""
-    if not isinstance(parameters, PostgresqlParameters):
-        raise TypeError(f"parameters of a push here are no {type(parameters).__name__}")
     words: list[sql.Composable] = [sql.SQL("LOGIN"), sql.SQL("INHERIT" if parameters.inherit else "NOINHERIT")]
     words += [word for name, word in _ATTRIBUTES.items() if getattr(parameters, name)]
     if parameters.connection_limit is not None:

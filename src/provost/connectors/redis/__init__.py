@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING
 
+from provost.connectors._logins import take_password
 from provost.connectors._ssh import Routes
 from provost.connectors.redis.parameters import PROTECTED, RedisOptions, RedisParameters, RedisRemoval
 from provost.core.connector import Timeouts, Witness
-from provost.core.errors import LoginRefused, Refused, TargetError
+from provost.core.errors import Refused, TargetError
 from provost.core.job import Login, Target
 from provost.core.model import Become, Capability, SecretType
 from provost.core.passwords import PasswordLimits
@@ -56,17 +57,13 @@ class RedisConnector:
             raise TargetError(
                 "Redis servers need redis-py: pip install 'provost[redis]'.", code="kind_not_found"
             ) from missing
-        if login.password is None:
-            raise LoginRefused(
-                f"{target.asset} takes passwords alone, and {login.username} has none.",
-                code="login_method_unavailable",
-            )
+        password = take_password(target, login)
         options = RedisOptions.model_validate(dict(target.options))
         place = await self._routes.reach(target, timeouts, witness)
         wire = await Wire.open(target, place, options, timeouts)
         session = RedisSession(target, login.username, options, wire, place, timeouts)
         try:
-            await wire.log_in(login.username, login.password)
+            await wire.log_in(login.username, password)
             await session.check_rights()
         except BaseException:
             await session.close()

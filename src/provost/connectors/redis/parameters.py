@@ -4,8 +4,9 @@ import re
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from provost.connectors._lists import listed
 from provost.connectors._tls import TlsOptions
 
 PROTECTED: Final = frozenset({"default"})
@@ -39,10 +40,6 @@ def _check_rule(word: str) -> str:
     return word
 
 
-def _split(value: object) -> object:
-    return value.split() if isinstance(value, str) else value
-
-
 _Rule = Annotated[str, AfterValidator(_check_rule)]
 
 
@@ -61,7 +58,7 @@ class RedisParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    rules: Annotated[tuple[_Rule, ...], BeforeValidator(_split)] = Field(
+    rules: Annotated[tuple[_Rule, ...], listed(None)] = Field(
         (),
         description="ACL rules of an account that is created, separated by spaces, as: ~app:* +@read +@write "
         "(default: it may log in, and nothing else)",

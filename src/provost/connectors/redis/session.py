@@ -10,7 +10,16 @@ from redis.exceptions import RedisError
 
 from provost.connectors.redis.parameters import PROTECTED, Persist, RedisOptions, RedisParameters
 from provost.connectors.redis.wire import Answer, Wire, is_forbidden, read_code
-from provost.core.connector import Applied, Change, PlainSession, Removal, Timeouts, Verification
+from provost.core.connector import (
+    Applied,
+    Change,
+    PlainSession,
+    Removal,
+    Timeouts,
+    Verification,
+    check_expendable,
+    expect,
+)
 from provost.core.errors import ChangeRefused, ChangeUnknown, LoginRefused, LookupFailed, TargetError
 from provost.core.facts import Facts
 from provost.core.job import Target
@@ -143,27 +152,24 @@ class RedisSession(PlainSession):
 
     async def verify(self, username: str, secret: Secret) -> Verification:
         """Log in over a connection of its own. A disabled user is refused by the words of a wrong password."""
-        if not isinstance(secret, Password):
-            return Verification(
-                Verdict.UNKNOWN, "login_method_unavailable", f"{self._asset} takes passwords alone."
-            )
+        password = expect(secret, Password)
         try:
             wire = await Wire.open(self._target, self._place, self._options, self._timeouts)
             try:
-                await wire.log_in(username, secret)
+                await wire.log_in(username, password)
             finally:
                 await wire.close()
-        except LoginRefused as error:
-            return await self._explain(username, error)
         except TargetError as error:
-            return Verification(Verdict.UNKNOWN, error.code, error.message)
+            told = Verification.from_error(error)
+            return await self._explain(username, told) if told.verdict is Verdict.REJECTED else told
         return Verification(Verdict.ACCEPTED)
 
     async def close(self) -> None:
         """End the connection."""
         await self._wire.close()
 
-    async def _explain(self, username: str, refusal: LoginRefused) -> Verification:
+    async def _explain(self, username: str, told: Verification) -> Verification:
+        """Return what a refused login told, or why it tells nothing."""
         try:
             user = (await self._look_up([username]))[username]
         except TargetError as error:
@@ -177,7 +183,7 @@ class RedisSession(PlainSession):
                 f"{username} is disabled (off) on {self._asset}.",
                 refused=True,
             )
-        return Verification(Verdict.REJECTED, "login_rejected", refusal.message, refused=True)
+        return told
 
     async def _look_up(self, usernames: Iterable[str]) -> dict[str, _User | TargetError | None]:
         names = list(dict.fromkeys(usernames))
@@ -284,10 +290,9 @@ class RedisSession(PlainSession):
         )
 
     def _plan_creation(self, change: Change, user: _User | None) -> Sequence[Command]:
-        mark = _hash(change.secret)
+        mark, parameters = _hash(change.secret), expect(change.parameters, RedisParameters)
         if user is None:
-            rules = change.parameters.rules if isinstance(change.parameters, RedisParameters) else ()
-            return [("ACL", "SETUSER", change.username, *rules, "on", f"#{mark}")]
+            return [("ACL", "SETUSER", change.username, *parameters.rules, "on", f"#{mark}")]
         if user.hashes == (mark,):  # set by an attempt whose answer was lost
             return []
         raise ChangeRefused(
@@ -316,17 +321,12 @@ class RedisSession(PlainSession):
         return [] if user is None else [("ACL", "DELUSER", username)]
 
     def _check_expendable(self, username: str) -> None:
-        if username == self.actor:
-            raise ChangeRefused(f"{username} acts on {self._asset} itself.", code="acting_account")
-        if username in PROTECTED:
-            raise ChangeRefused(f"{self._asset} cannot do without {username}.", code="protected_account")
+        check_expendable(username, self._asset, acts=username == self.actor, needed=username in PROTECTED)
 
 
 def _hash(secret: Secret) -> str:
     """Return what the server keeps of a password, so that it never sees the password but at a login."""
-    if not isinstance(secret, Password):
-        raise ChangeRefused("Redis takes passwords alone.", code="secret_type_refused")
-    return sha256(secret.text.encode()).hexdigest()
+    return sha256(expect(secret, Password).text.encode()).hexdigest()
 
 
 def _describe(line: str) -> Facts:

@@ -15,8 +15,9 @@ from redis.exceptions import (
     ResponseError,
 )
 
+from provost.connectors._logins import explain_silence
 from provost.connectors._network import explain_failure
-from provost.connectors._tls import TlsOptions, refuse_certificate
+from provost.connectors._tls import TlsOptions, miss_tls, refuse_certificate
 from provost.core.connector import Timeouts
 from provost.core.errors import LoginRefused, TargetError, Unreachable
 from provost.core.job import Target
@@ -25,6 +26,7 @@ from provost.core.secrets import Password
 Answer = Any
 """What the server answered to one command: bytes, a number, a list of these, None, or an error of its own."""
 
+_SWITCH_ON: Final = "Set its tls-port and use that one"
 _PEEK: Final = 3.0
 """Seconds for finding out whether a server that is silent to TLS talks without."""
 
@@ -89,7 +91,7 @@ class Wire:
         except RedisError as error:
             cause = error.__cause__ or error.__context__
             if isinstance(cause, TimeoutError) and context and await _talks_plainly(host, port):
-                raise _miss_tls(target) from error
+                raise miss_tls(target, _SWITCH_ON) from error
             raise _explain(cause or error, target) from error
         return cls(target, connection, timeouts)
 
@@ -98,6 +100,7 @@ class Wire:
 
         Raises:
             LoginRefused: username and password were heard and refused.
+            LoginUnanswered: the connection ended, or no answer came in time.
             Unreachable: the server takes no more connections, or is not ready yet.
             TargetError: it cannot be logged in to.
         """
@@ -105,10 +108,11 @@ class Wire:
         try:
             [answer] = await self.ask(["AUTH", username, password.text], seconds=self._timeouts.connect)
         except Unreachable as error:
-            raise Unreachable(
+            raise explain_silence(
+                self._target,
+                username,
                 f"{error.message} Does its port expect TLS, or certificates of its clients (tls-auth-clients), "
                 "which Provost has none of?",
-                code=error.code,
             ) from error
         match answer:
             case b"OK":
@@ -200,20 +204,12 @@ async def _talks_plainly(host: str, port: int) -> bool:
             writer.transport.abort()
 
 
-def _miss_tls(target: Target) -> TargetError:
-    return TargetError(
-        f"{target.asset} (port {target.port}) does no TLS. Set its tls-port and use that one; or set the "
-        "option tls=off, and secrets pass in clear.",
-        code="tls_unavailable",
-    )
-
-
 def _explain(error: BaseException, target: Target) -> TargetError:
     if isinstance(error, ssl.SSLCertVerificationError):
         return refuse_certificate(target, error.verify_message)
     if isinstance(error, ssl.SSLError):
         if error.reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL"}:
-            return _miss_tls(target)
+            return miss_tls(target, _SWITCH_ON)
         return Unreachable(f"TLS with {target.asset} failed: {error.reason}.")
     if isinstance(error, OSError):
         return explain_failure(error, target)
