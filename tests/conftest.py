@@ -1,5 +1,6 @@
 """The fixtures of the lab, and a PostgreSQL, for tests of every kind."""
 
+import atexit
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -201,6 +203,25 @@ class Server:
         """Send it a signal, and return its exit status."""
         self.process.send_signal(number)
         return self.process.wait(PATIENCE)
+
+
+def keep_environment() -> dict[str, str]:
+    """Return this process' environment without anything of Provost's or Django's."""
+    return {name: text for name, text in os.environ.items() if not name.startswith(("PROVOST_", "DJANGO_"))}
+
+
+@cache
+def _make_home() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="provost-empty-"))
+    atexit.register(shutil.rmtree, folder)
+    done = forks.run(PROVOST, "init", env=keep_environment() | {"PROVOST_HOME": str(folder / "home")})
+    assert not done.returncode, done.stderr
+    return folder / "home"
+
+
+def copy_empty_home(home: Path) -> None:
+    """Make a data folder as `provost init` leaves it, which would take a second or two."""
+    shutil.copytree(_make_home(), home)
 
 
 Serve = Callable[..., Server]

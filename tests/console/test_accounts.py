@@ -122,6 +122,6 @@ def test_the_activity_of_an_account_leads_to_its_runs(
     site.add_user("otto", {"role": "operator", "node": "/bulk"})
     other = open_desk()
     other.expected += ["status of 404"]
-    other.sign_in("otto")
+    other.enter("otto")
     page = other.go(f"/accounts/alice@{host.name}")
     expect(page.get_by_role("heading", level=1)).to_contain_text("There is no asset")

@@ -234,7 +234,7 @@ def test_what_provost_did_not_create_takes_an_administrator(
     site.api.post("accounts", json=account).raise_for_status()
     site.add_user("otto", {"role": "operator", "node": "/actions"})
     other = open_desk()
-    other.sign_in("otto")
+    other.enter("otto")
     page = other.go(f"/accounts/ours@{host.name}/remove-there")
     expect(page.get_by_text("Only an administrator may do this all the same.")).to_be_visible()
     page.get_by_label("Type its username").fill("ours")

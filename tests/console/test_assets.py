@@ -176,7 +176,7 @@ def test_what_a_visitor_may_not_do_is_not_offered(open_desk: OpenDesk, site: Sit
     site.add_user("aud", {"role": "auditor"})
     olga = open_desk()
     olga.expected += ["status of 404", "status of 403"]
-    page = olga.sign_in("olga")
+    page = olga.enter("olga")
     page.get_by_role("link", name="Assets", exact=True).wait_for()
     olga.go("/assets")
     expect(page.get_by_role("link", name="prod1")).to_be_visible()
@@ -204,7 +204,7 @@ def test_what_a_visitor_may_not_do_is_not_offered(open_desk: OpenDesk, site: Sit
     expect(page.get_by_text("prod2 was changed.")).to_be_visible()
     aud = open_desk()
     aud.expected += ["status of 403"]
-    page = aud.sign_in("aud")
+    page = aud.enter("aud")
     page.get_by_role("link", name="Assets", exact=True).wait_for()
     for path in ("/assets", "/assets?node=/prod", "/assets/prod1"):
         aud.go(path)

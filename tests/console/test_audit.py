@@ -42,7 +42,7 @@ def test_who_may_not_read_it_is_refused(open_desk: OpenDesk, site: Site) -> None
     site.add_user("olaf", {"role": "operator", "node": None})
     desk = open_desk()
     desk.expected += ["status of 403"]
-    page = desk.sign_in("olaf")
+    page = desk.enter("olaf")
     expect(page.get_by_role("link", name="Audit")).to_have_count(0)
     for path in ("/audit", "/audit/proof"):
         desk.go(path)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import expect
-from tests.console.conftest import PASSWORD, Desk, OpenDesk, Site
+from tests.console.conftest import Desk, OpenDesk, Site
 from tests.server.receiver import Receiver, receive
 
 
@@ -84,7 +84,7 @@ def test_only_who_administers_everything_sees_channels(site: Site, open_desk: Op
     site.add_user("olga", {"role": "operator", "node": None})
     desk = open_desk()
     desk.expected.append("status of 403")
-    page = desk.sign_in("olga", PASSWORD)
+    page = desk.enter("olga")
     expect(page.get_by_role("link", name="Runs", exact=True)).to_be_visible()
     assert page.get_by_role("link", name="Notifications").count() == 0
     desk.go("/channels")

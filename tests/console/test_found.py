@@ -188,7 +188,7 @@ def test_what_was_made_by_hand_is_found_and_decided_about(
     decide(desk, site, host)
     site.add_user("vera", {"role": "auditor"})
     other = open_desk()
-    other.sign_in("vera")
+    other.enter("vera")
     seen = other.go("/found")
     expect(seen.get_by_role("button", name="Ignore", exact=True)).to_have_count(0)
     expect(seen.locator("tbody tr").first).to_be_visible()

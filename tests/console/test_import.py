@@ -120,7 +120,7 @@ def test_an_import_keeps_to_what_the_visitor_reaches(open_desk: OpenDesk, site: 
     site.add_user("olga", {"role": "operator", "node": "/prod"})
     desk = open_desk()
     desk.expected.append("status of 403")
-    page = desk.sign_in("olga")
+    page = desk.enter("olga")
     page.get_by_role("link", name="Assets", exact=True).wait_for()
     desk.go("/import")
     page.get_by_text("pasted YAML").click()

@@ -120,7 +120,7 @@ def test_who_may_not_is_offered_nothing_and_refused(open_desk: OpenDesk, site: S
     site.add_user("olga", {"role": "auditor", "node": None})
     desk = open_desk()
     desk.expected += ["status of 403"]
-    page = desk.sign_in("olga")
+    page = desk.enter("olga")
     desk.go(f"/accounts/alice@{host.name}")
     expect(page.get_by_role("heading", name="Secrets")).to_be_visible()
     for name in ("Reveal", "Edit", "Take off the list", "Push"):

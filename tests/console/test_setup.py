@@ -1,20 +1,18 @@
 """The first minutes with the console."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
-from tests.conftest import Server, run_servers
+from tests.conftest import Server, keep_environment, run_servers
 from tests.console.conftest import PASSWORD, OpenDesk, Site
 
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[Server]:
     """A server that nobody has used yet."""
-    kept = {name: text for name, text in os.environ.items() if not name.startswith(("PROVOST_", "DJANGO_"))}
-    with run_servers(kept | {"PROVOST_HOME": str(tmp_path / "home")}, tmp_path) as start:
+    with run_servers(keep_environment() | {"PROVOST_HOME": str(tmp_path / "home")}, tmp_path) as start:
         yield start()
 
 

@@ -125,7 +125,7 @@ def test_who_does_not_administer_has_their_own_tokens_alone(open_desk: OpenDesk,
     site.add_user("olga", {"role": "operator", "node": None})
     desk = open_desk()
     desk.expected += ["status of 403"]
-    page = desk.sign_in("olga")
+    page = desk.enter("olga")
     for path in ("/users", "/users/ada", "/users/-/new", "/settings", "/settings/findings"):
         desk.go(path)
         expect(page.get_by_role("heading", level=1)).to_contain_text("olga may not")

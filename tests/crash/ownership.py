@@ -15,6 +15,7 @@ from threading import Lock
 from typing import Any
 
 from tests import forks
+from tests.conftest import copy_empty_home
 from tests.crash.conftest import HERE, PROVOST
 
 from provost.lab import Host, Lab
@@ -276,7 +277,7 @@ def make_realm(folder: Path, sizes: Sequence[int], settings: dict[str, str]) -> 
             if size
         }
         realm = Realm(folder / "home", hosts, settings)
-        realm.provost("init")
+        copy_empty_home(realm.home)
         (realm.home / "first").write_text(lab.root_key.read_text())
         assets = []
         accounts: dict[str, list[dict[str, Any]]] = {"password": [], "ssh_key": []}

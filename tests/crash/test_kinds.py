@@ -12,7 +12,7 @@ from secrets import token_hex
 
 import pytest
 from tests import forks
-from tests.conftest import PROVOST
+from tests.conftest import PROVOST, copy_empty_home
 from tests.crash.conftest import HERE
 from tests.crash.kinds_victim import BOUNDARIES
 from tests.kinds.benches import BENCHES, open_benches, write_inventory
@@ -71,7 +71,7 @@ def mixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mixture]:
     folder = tmp_path_factory.mktemp("kinds")
     with open_benches(folder) as benches:
         made = Mixture(folder / "home", benches)
-        made.provost("init")
+        copy_empty_home(made.home)
         write_inventory(benches, "/mixed", folder / "inventory.yaml")
         made.provost("import", str(folder / "inventory.yaml"))
         yield made

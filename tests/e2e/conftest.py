@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import shutil
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +13,7 @@ from typing import Any
 import asyncssh
 import pytest
 from tests import forks
-from tests.conftest import PROVOST
+from tests.conftest import PROVOST, copy_empty_home, keep_environment
 
 from provost.core.secrets import Password, Secret
 from provost.lab import Host, Lab
@@ -36,8 +34,7 @@ class Vault:
     @property
     def environment(self) -> dict[str, str]:
         """What the program has in its environment: nothing of the caller's own Provost."""
-        mine = {name: value for name, value in os.environ.items() if not name.startswith("PROVOST_")}
-        return {**mine, "PROVOST_HOME": str(self.home), **self.settings}
+        return {**keep_environment(), "PROVOST_HOME": str(self.home), **self.settings}
 
     def run(
         self, *words: str, stdin: str | bytes = "", status: int | None = 0
@@ -206,20 +203,12 @@ async def check_logins(vault: Vault, hosts: list[Host], usernames: Sequence[str]
 
 
 @pytest.fixture(scope="session")
-def blank_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An initialised, empty data folder, to be copied."""
-    home = tmp_path_factory.mktemp("blank") / "home"
-    Vault(home).run("init")
-    return home
-
-
-@pytest.fixture(scope="session")
-def make_vault(blank_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Vault]:
+def make_vault(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Vault]:
     """A function that makes an initialised, empty data folder, for fixtures that many tests share."""
 
     def make() -> Vault:
         home = tmp_path_factory.mktemp("vault") / "home"
-        shutil.copytree(blank_home, home)
+        copy_empty_home(home)
         return Vault(home)
 
     return make

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
+from tests.conftest import copy_empty_home
 from tests.e2e.conftest import Vault
 from tests.kinds.benches import open_benches, write_inventory
 
@@ -29,7 +30,7 @@ def mixed(benches: dict[str, Bench], tmp_path_factory: pytest.TempPathFactory) -
     """A vault that has them all in /mixed."""
     home = tmp_path_factory.mktemp("vault")
     vault = Vault(home / "home")
-    vault.run("init")
+    copy_empty_home(vault.home)
     write_inventory(benches, "/mixed", home / "inventory.yaml")
     vault.run("import", str(home / "inventory.yaml"))
     return vault

@@ -1,20 +1,19 @@
 """A real database for every test here: SQLite, or with `--database postgresql` a PostgreSQL started for it."""
 
-import os
 import shutil
+import sqlite3
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
 import httpx
 import pytest
 from tests import forks
-from tests.conftest import PROVOST, Serve, Server, make_database, run_servers
+from tests.conftest import PROVOST, Serve, Server, copy_empty_home, keep_environment, make_database, run_servers
 
 from provost.core.facts import Facts
 from provost.core.model import SecretType
@@ -57,23 +56,45 @@ def _server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     connections.close_all()
 
 
-@pytest.fixture
-def database(_server: Path) -> Iterator[Path]:
-    """An empty database with a keyset, and its data folder, which holds `master.key`."""
-    from django.core.management import call_command
+@pytest.fixture(scope="session")
+def _empty(_server: Path) -> Callable[[], None]:
+    """A function that empties the database in a few milliseconds, whatever its triggers refuse."""
     from django.db import connection
 
+    connection.ensure_connection()
+    if connection.vendor == "sqlite":
+        pristine = sqlite3.connect(":memory:")
+        connection.connection.backup(pristine)
+
+        def restore() -> None:
+            connection.ensure_connection()
+            pristine.backup(connection.connection)
+
+        return restore
+    tables = connection.introspection.django_table_names(only_existing=True, include_views=False)
+    deletions = [f'DELETE FROM "{table}"' for table in tables]  # noqa: S608
+
+    def delete() -> None:
+        with connection.cursor() as cursor:  # a replica minds neither triggers nor references
+            as_replica = [
+                "SET session_replication_role = replica",
+                *deletions,
+                "RESET session_replication_role",
+            ]
+            cursor.execute("; ".join(as_replica))
+
+    return delete
+
+
+@pytest.fixture
+def database(_server: Path, _empty: Callable[[], None]) -> Iterator[Path]:
+    """An empty database with a keyset, and its data folder, which holds `master.key`."""
     from provost.server.services import keyring
 
-    append_only = import_module("provost.server.migrations.0004_append_only")
     (_server / "master.key").unlink(missing_ok=True)
     keyring.create_keyset()
     yield _server
-    with connection.schema_editor() as editor:  # the audit trail does not let itself be emptied
-        append_only.drop_triggers(None, editor)
-    call_command("flush", verbosity=0, interactive=False, inhibit_post_migrate=True)
-    with connection.schema_editor() as editor:
-        append_only.create_triggers(None, editor)
+    _empty()
 
 
 class World:
@@ -192,8 +213,11 @@ def _prepare_program(environment: dict[str, str]) -> Provost:
 
 
 def _make_environment(home: Path, database_url: str | None) -> dict[str, str]:
-    kept = {name: text for name, text in os.environ.items() if not name.startswith(("PROVOST_", "DJANGO_"))}
-    return kept | {"PROVOST_HOME": str(home)} | ({"PROVOST_DATABASE_URL": database_url} if database_url else {})
+    return (
+        keep_environment()
+        | {"PROVOST_HOME": str(home)}
+        | ({"PROVOST_DATABASE_URL": database_url} if database_url else {})
+    )
 
 
 @pytest.fixture(scope="session")
@@ -204,7 +228,10 @@ def _template(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         url = make_database(request.getfixturevalue("postgresql"))
     environment = _make_environment(tmp_path_factory.mktemp("template") / "home", url)
     provost = _prepare_program(environment)
-    provost("init")
+    if url:
+        provost("init")
+    else:
+        copy_empty_home(Path(environment["PROVOST_HOME"]))
     provost("asset", "add", "web1", "--kind", "linux", "--address", "127.0.0.1", "--node", "/prod/web")
     return environment
 
@@ -244,8 +271,15 @@ def ready(request: pytest.FixtureRequest, _template: dict[str, str], environment
 @pytest.fixture
 def serve(environment: dict[str, str], tmp_path: Path) -> Iterator[Serve]:
     """A function that starts the real server on a free port; it ends with the test."""
+    home = Path(environment["PROVOST_HOME"])
+
+    def serve(*words: str, **variables: str) -> Server:
+        if not home.exists() and "PROVOST_DATABASE_URL" not in environment:
+            copy_empty_home(home)
+        return start(*words, **variables)
+
     with run_servers(environment, tmp_path) as start:
-        yield start
+        yield serve
 
 
 @dataclass(frozen=True)
@@ -267,6 +301,8 @@ def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     if request.config.getoption("database", default="sqlite") == "postgresql":
         url = make_database(request.getfixturevalue("postgresql"))
     folder = tmp_path_factory.mktemp("api")
+    if not url:
+        copy_empty_home(folder / "home")
     with run_servers(_make_environment(folder / "home", url), folder) as start:
         server = start()
         yield Api(server, server.set_up())

@@ -1,7 +1,6 @@
 """The same commands, through a real server instead of on the data folder."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import PROVOST
+from tests.conftest import PROVOST, keep_environment
 from tests.server.test_serve import make_certificate
 
 pytestmark = pytest.mark.once
@@ -46,8 +45,7 @@ def write_token(ready: Provost, file: Path, user: str) -> Path:
 @pytest.fixture
 def elsewhere(tmp_path: Path, token: Path) -> dict[str, str]:
     """The environment of another machine: no data folder, and the token."""
-    kept = {name: text for name, text in os.environ.items() if not name.startswith(("PROVOST_", "DJANGO_"))}
-    return kept | {"PROVOST_HOME": str(tmp_path / "none"), "PROVOST_TOKEN_FILE": str(token)}
+    return keep_environment() | {"PROVOST_HOME": str(tmp_path / "none"), "PROVOST_TOKEN_FILE": str(token)}
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from tests.conftest import PATIENCE
+from tests.conftest import PATIENCE, copy_empty_home
 
 pytestmark = pytest.mark.once
 
@@ -57,8 +57,9 @@ def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
 
 def test_server_on_an_empty_machine(serve: Serve, environment: dict[str, str]) -> None:
     """It makes what is not there, tells its real address, answers the probes, and ends by SIGTERM with 0."""
-    server = serve()
     home = Path(environment["PROVOST_HOME"])
+    home.mkdir(mode=0o700)
+    server = serve()
     assert home.stat().st_mode & 0o777 == 0o700
     assert all(file.stat().st_mode & 0o777 == 0o600 for file in home.iterdir())
     assert server.ask("GET", "/healthz").text == "ok\n"
@@ -83,7 +84,7 @@ def test_not_ready_without_its_master_key(serve: Serve, environment: dict[str, s
 
 def test_start_without_the_master_key_is_refused(provost: Provost, environment: dict[str, str]) -> None:
     """A server that could read no secret does not start, and makes no new master key."""
-    provost("init")
+    copy_empty_home(Path(environment["PROVOST_HOME"]))
     key = Path(environment["PROVOST_HOME"]) / "master.key"
     key.unlink()
     assert "master key" in provost("serve", "--port", "0", status=1).stderr
@@ -239,7 +240,7 @@ def test_two_signals_stop_at_once(serve: Serve) -> None:
 
 def test_upgrade_is_asked_for(provost: Provost, environment: dict[str, str]) -> None:
     """A database of an older version is not changed by a server that starts: others may still use it."""
-    provost("init")
+    copy_empty_home(Path(environment["PROVOST_HOME"]))
     forget_last_migration(environment)
     assert "provost init" in provost("serve", "--port", "0", status=2).stderr
 
