@@ -360,7 +360,7 @@ def main(family: str, port: int, folder: Path) -> None:
     grammar = GRAMMARS[family]
     here = threading.local()
     sleep = time.sleep
-    time.sleep = lambda seconds: sleep(min(seconds, 0.001))  # FakeNOS sleeps after each byte
+    time.sleep = lambda seconds: sleep(seconds if seconds > 0.1 else 0.001)  # FakeNOS sleeps after each byte
 
     class Door(server.ParamikoSshServerInterface):  # type: ignore[misc]
         """FakeNOS knows one account; this one knows those of the device."""
@@ -387,8 +387,16 @@ def main(family: str, port: int, folder: Path) -> None:
             super().__init__(**options)
             self.grammar = grammar(folder, here.door.entered)
             self.prompt = self.grammar.prompt
+            self.is_over = False
+
+        def stop(self) -> None:
+            """FakeNOS types `exit`, which need not end anything."""
+            self.is_over = True
+            super().stop()
 
         def onecmd(self, line: str) -> bool:
+            if self.is_over:
+                return True
             answer = self.grammar.run(line)
             if answer is None:
                 return bool(super().default("exit" if line == "quit" else line))
