@@ -84,7 +84,8 @@ def test_only_who_administers_everything_sees_channels(site: Site, open_desk: Op
     site.add_user("olga", {"role": "operator", "node": None})
     desk = open_desk()
     desk.expected.append("status of 403")
-    page = desk.enter("olga")
+    desk.enter("olga")
+    page = desk.go("/")
     expect(page.get_by_role("link", name="Runs", exact=True)).to_be_visible()
     assert page.get_by_role("link", name="Notifications").count() == 0
     desk.go("/channels")

@@ -121,7 +121,6 @@ def test_an_import_keeps_to_what_the_visitor_reaches(open_desk: OpenDesk, site: 
     desk = open_desk()
     desk.expected.append("status of 403")
     page = desk.enter("olga")
-    page.get_by_role("link", name="Assets", exact=True).wait_for()
     desk.go("/import")
     page.get_by_text("pasted YAML").click()
     page.get_by_label("Text").fill("assets: [{name: dev1, kind: linux, address: a, nodes: [/dev]}]")
