@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 State = dict[str, Any]
@@ -351,6 +352,20 @@ class Other(Grammar):
 GRAMMARS: dict[str, Any] = {"cisco": Cisco, "huawei": Huawei, "juniper": Juniper, "other": Other}
 
 
+def put_in_order(tap: Callable[..., None]) -> Callable[..., None]:
+    """FakeNOS forgets an answer that comes before it waits for one, and waits ten seconds a byte then."""
+
+    def tap_in_order(channel: Any, stdin: Any, replied: threading.Event, running: threading.Event) -> None:
+        def write(line: str) -> None:
+            replied.clear()
+            stdin.write(line)
+
+        waits = SimpleNamespace(wait=replied.wait, clear=lambda: None)
+        tap(channel, SimpleNamespace(write=write), waits, running)
+
+    return tap_in_order
+
+
 def main(family: str, port: int, folder: Path) -> None:
     """Serve until it is killed."""
     from fakenos import FakeNOS
@@ -404,6 +419,7 @@ def main(family: str, port: int, folder: Path) -> None:
             self.prompt = self.grammar.question.replace("\n", "\r\n") or self.grammar.prompt
             return False
 
+    server.channel_to_shell_tap = put_in_order(server.channel_to_shell_tap)
     server.ParamikoSshServerInterface = Door
     host = {"username": "", "password": "", "port": port, "platform": grammar.platform}
     net = FakeNOS(inventory={"hosts": {NAME: host}})

@@ -134,7 +134,7 @@ class Wire:
                     f"of {self._login.asked}.",
                     code="become_refused",
                 ) from error
-            lost = self._lose()
+            lost = self._lose(error)
             if self._login.become_password is None:
                 raise lost from error
             raise LoginUnanswered(
@@ -169,7 +169,7 @@ class Wire:
             connection.write_channel(step.command + connection.RETURN)
             answer = self._read_on(step, *self._read_until(lambda text: _cut_echo(step.command, text)))
         except (EOFError, OSError, netmiko.exceptions.NetmikoBaseException) as error:
-            raise self._lose() from error
+            raise self._lose(error) from error
         if found := re.search(self._family.refused, answer):
             begin = answer.rfind("\n", 0, found.end()) + 1
             raise Refusal(answer[begin:].strip().partition("\n")[0].strip())
@@ -208,9 +208,13 @@ class Wire:
             if not new:
                 time.sleep(_PAUSE)
 
-    def _lose(self) -> Unreachable:
+    def _lose(self, error: Exception) -> Unreachable:
         self.close()
-        return Unreachable(f"The connection to {self._target.asset} was lost.", code="connection_lost")
+        asset = self._target.asset
+        told = f"The connection to {asset} was lost."
+        if isinstance(error, TimeoutError):
+            told = f"{asset} said nothing that was waited for in {self._timeouts.command:g} s."
+        return Unreachable(told, code="connection_lost")
 
     def close(self) -> None:
         """End the connection, and whatever waits for it. Twice is once."""
