@@ -42,7 +42,9 @@ def test_who_may_not_read_it_is_refused(open_desk: OpenDesk, site: Site) -> None
     site.add_user("olaf", {"role": "operator", "node": None})
     desk = open_desk()
     desk.expected += ["status of 403"]
-    page = desk.enter("olaf")
+    desk.enter("olaf")
+    page = desk.go("/")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
     expect(page.get_by_role("link", name="Audit")).to_have_count(0)
     for path in ("/audit", "/audit/proof"):
         desk.go(path)

@@ -11,7 +11,7 @@ def test_home_leads_from_nothing_to_what_went_wrong(
     open_desk: OpenDesk, desk: Desk, site: Site, lab_hosts: LabHosts
 ) -> None:
     """First steps are ticked as they are done; then come figures, failures, and what lacks a login."""
-    page = desk.page
+    page = desk.go("/")
     steps = page.locator("section", has=page.get_by_role("heading", name="First steps"))
     expect(steps.get_by_role("link", name="Add an asset")).to_be_visible()
     expect(steps.get_by_text("done", exact=True)).to_have_count(0)
@@ -53,11 +53,13 @@ def test_home_leads_from_nothing_to_what_went_wrong(
     site.add_user("nobody")
     limited = open_desk()
     limited.enter("ben")
+    limited.go("/")
     expect(limited.page.get_by_role("heading", name="What went wrong")).to_be_visible()
     expect(limited.page.locator("main")).not_to_contain_text("lonely")
     expect(limited.page.locator("main")).not_to_contain_text("no_privileged_account")
     expect(limited.page.get_by_role("img", name=re.compile("1 runs with 2 accounts"))).to_be_visible()
     stranger = open_desk()
     stranger.enter("nobody")
+    stranger.go("/")
     expect(stranger.page.get_by_text("You may not see anything yet")).to_be_visible()
     stranger.look("home-nothing")
