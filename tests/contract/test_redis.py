@@ -344,6 +344,31 @@ async def test_open_connections_end(bench: RedisBench, trial: Trial, action: Act
 # Discovery.
 
 
+@pytest.mark.parametrize(
+    ("rules", "is_powerful"),
+    [
+        ("~* +@all", True),
+        ("+@all -@dangerous", False),
+        ("+@all -acl|setuser", False),
+        ("+@all -config", True),
+        ("+acl|setuser", True),
+        ("+acl|whoami +@read ~*", False),
+        ("+@all -acl (+acl|setuser)", True),
+        ("", False),
+    ],
+)
+async def test_who_may_set_users_is_all_powerful(
+    server: RedisServer, trial: Trial, rules: str, is_powerful: bool
+):
+    """Whatever keys and channels it has, and whatever else is taken from it: no wildcard adopts it."""
+    name = trial.name()
+    place = re.findall(r"\(.*?\)|\S+", rules)
+    server.run("ACL", "SETUSER", name, "on", ">made-by-Hand-1", *place)
+    [outcome] = await trial.act(Action.DISCOVER, "")
+    [facts] = [facts for facts in outcome.found if facts.username == name]
+    assert facts.superuser is is_powerful
+
+
 async def test_what_is_found(server: RedisServer, trial: Trial):
     """Rights are told in the server's words, passwords not at all, and `nopass` stands out."""
     name, secret = trial.name(), trial.make_secret()
@@ -361,7 +386,7 @@ async def test_what_is_found(server: RedisServer, trial: Trial):
     assert everything.privileges
     assert "nopass" in everything.privileges
     assert found["default"].system
-    assert not found["provost"].superuser
+    assert found["provost"].superuser, "who may set users may give itself all the rest"
     assert sha256(secret.text.encode()).hexdigest() not in repr(outcome)  # type: ignore[union-attr]
 
 

@@ -26,6 +26,9 @@ from provost.core.job import Target
 from provost.core.model import Decision, Presence, Verdict
 from provost.core.secrets import Password, Secret
 
+_SETTING_USERS: Final = frozenset({"@all", "@admin", "@dangerous", "@slow", "acl", "acl|setuser"})
+"""What holds ACL SETUSER, by `ACL CAT`."""
+
 _AT_ONCE: Final = 500
 """So many accounts are sent to the server in one go, and saved together."""
 
@@ -334,12 +337,23 @@ def _describe(line: str) -> Facts:
     _, username, *words = line.split(" ")
     on = "on" in words
     has_password = "nopass" in words or any(word.startswith("#") for word in words)
-    everything = {"+@all", "~*"} <= set(words) and "resetchannels" not in words
     return Facts(
         username=username,
         system=username in PROTECTED,
         can_log_in=on and has_password,
         locked=not on or not has_password,
-        superuser=on and everything and not any(word.startswith("-") for word in words),
+        superuser=on and _may_set_users(words),
         privileges=tuple(word for word in words if not word.startswith("#") and word not in {"on", "off"}),
     )
+
+
+def _may_set_users(words: Sequence[str]) -> bool:
+    """Tell whether rules, or those of a selector among them, let ACL SETUSER run: it gives all the rest."""
+    may = found = False
+    for word in words:
+        if word.startswith("("):  # a selector begins with no command at all
+            found, may = found or may, False
+        rule = word.strip("()")
+        if rule[1:] in _SETTING_USERS and rule[:1] in {"+", "-"}:
+            may = rule.startswith("+")
+    return found or may
