@@ -11,7 +11,8 @@ TEST_PACKAGES := $(LAB_PACKAGES) chromium fish gettext krb5-user ldap-utils loca
 
 # Tests wait for hosts and processes more than they work.
 SIDE_BY_SIDE := --numprocesses 5 --dist loadfile
-ALL_MIXED := --numprocesses 4 --dist load
+# Where each test is long, those of one file are shared out, too.
+SHARED_OUT := --numprocesses 4 --dist load
 
 # Without compiled files each of the many processes that tests start would compile Provost anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -51,16 +52,16 @@ bench: $(VENV)/.bench ## 50 hosts beside a floor and Ansible, with ratios; lists
 
 crash: $(VENV)/.dev ## kill -9 at every boundary and at 100 random moments, cuts at every step, of every kind
 	@scripts/packages $(TEST_PACKAGES)
-	$(AS_ROOT) $(BIN)/python -m pytest $(ALL_MIXED) tests/crash --moments 100 --thorough
-	$(AS_ROOT) $(BIN)/python -m pytest $(ALL_MIXED) tests/contract -k is_cut --moments 100 --thorough
-	$(AS_ROOT) $(BIN)/python -m pytest $(ALL_MIXED) tests/contract/test_network_device.py --thorough
-	$(AS_ROOT) $(BIN)/python -m pytest $(ALL_MIXED) tests/server/test_lifecycle_cuts.py tests/e2e/test_hostile_life.py --thorough
+	$(AS_ROOT) $(BIN)/python -m pytest $(SHARED_OUT) tests/crash --moments 100 --thorough
+	$(AS_ROOT) $(BIN)/python -m pytest $(SHARED_OUT) tests/contract -k is_cut --moments 100 --thorough
+	$(AS_ROOT) $(BIN)/python -m pytest $(SHARED_OUT) tests/contract/test_network_device.py --thorough
+	$(AS_ROOT) $(BIN)/python -m pytest $(SHARED_OUT) tests/server/test_lifecycle_cuts.py tests/e2e/test_hostile_life.py --thorough
 
 docs: $(VENV)/.docs ## the documentation site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 pictures: $(VENV)/.dev $(VENV)/.statics ## pictures of the console for the documentation, in docs/images/
-	@scripts/packages $(LAB_PACKAGES) chromium pngquant
+	@scripts/packages $(LAB_PACKAGES) chromium fonts-wqy-microhei pngquant
 	$(AS_ROOT) $(BIN)/python scripts/pictures.py
 
 messages: $(VENV)/.dev ## collect what the console says, for its translations
