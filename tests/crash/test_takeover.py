@@ -164,10 +164,18 @@ def is_stopped(process: Process) -> bool:
     return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
-async def test_who_wakes_up_beside_a_new_holder_writes_nothing(shared: Scene, start_worker: Start) -> None:
-    """A server that was stopped for longer than its lease finds its run another's, and leaves it alone."""
+@pytest.mark.parametrize(
+    "boundary", ["stopped-connected", pytest.param("stopped-before-record", marks=pytest.mark.thorough)]
+)
+async def test_who_wakes_up_beside_a_new_holder_does_nothing(
+    shared: Scene, start_worker: Start, boundary: str
+) -> None:
+    """A server that was stopped for longer than its lease finds its run another's, and leaves it alone.
+
+    The shells that it may have on hosts keep the new holder from nothing.
+    """
     names = shared.set_out("password")
-    sleeper = start_worker(shared, "stopped")
+    sleeper = start_worker(shared, boundary)
     run = queue_push(shared, names, "password")
     while not is_stopped(sleeper):
         time.sleep(0.05)

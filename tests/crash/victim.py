@@ -1,7 +1,7 @@
 """The program `provost`, or a worker alone, made to kill itself at one boundary between two stages.
 
 usage: victim.py BOUNDARY provost-arguments...     SIGKILL leaves no chance to tidy up.
-       victim.py BOUNDARY worker                   at `stopped` it stops, as by SIGSTOP, before it records
+       victim.py BOUNDARY worker                   at one that is called stopped it stops, as by SIGSTOP
 """
 
 import os
@@ -92,7 +92,9 @@ def arrange(boundary: str) -> None:  # noqa: C901, PLR0912  # one case for each 
             kill_after(recording.secrets, "promote")
         case "after-record":
             kill_after(execution, "record_outcomes")
-        case "stopped":
+        case "stopped-connected":
+            die_at_answer(LinuxSession, signal.SIGSTOP)
+        case "stopped-before-record":
             record = execution.record_outcomes
 
             def stop_and_record(**what: object) -> None:
@@ -106,13 +108,14 @@ def arrange(boundary: str) -> None:  # noqa: C901, PLR0912  # one case for each 
             raise SystemExit(f"There is no boundary {boundary}")
 
 
-def die_at_answer(session: type) -> None:
-    """Die when the first answer to a change has come."""
-    apply = session.apply
+def die_at_answer(session: type, by: int = signal.SIGKILL) -> None:
+    """Die, or stop, when the first answer to a change has come."""
+    apply, once = session.apply, iter([by])
 
     async def apply_and_die(self: object, changes: object) -> object:
         async for answer in apply(self, changes):
-            die()
+            for signal_number in once:
+                os.kill(os.getpid(), signal_number)
             yield answer
 
     session.apply = apply_and_die

@@ -54,19 +54,26 @@ p_hello() { # MARK: who this is, and with which tools
     say hello "$uid" "$builtin" "$tools"
 }
 
-p_name() { # PID: set `process` to its number and when it started (proc(5), field 22 of stat); to nothing if it is gone
+p_name() { # PID: set `process` to its number and when it started, `spent` to what it did (proc(5)); nothing if it is gone
     process=
     { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
     pid=$1
-    # shellcheck disable=SC2086  # the fields behind the command's name
+    # shellcheck disable=SC2086  # the fields behind the command's name, which is the second
     set -- ${stat##*)}
     process=$pid.${20}
+    spent="${8} ${9} ${12} ${13} ${14} ${15}" # page faults and time, its own and of programs that it ran
+}
+
+p_runs_program() { # PID: it has a child, or it cannot be told (proc(5), CONFIG_PROC_CHILDREN)
+    children=unknown
+    { read -r children <"/proc/$1/task/$1/children" || :; } 2>/dev/null
+    [ -n "$children" ]
 }
 
 p_take_turn() { # wait until no other shell of Provost's is at work here: one whose connection broke may still be
     p_name "$$"
     me=$process
-    tries=0
+    tries=0 idle=0 before=
     # A link is made whole or not at all, even on a full disk.
     until ln -s "$me" "$turn" 2>/dev/null; do
         other=$(readlink "$turn")
@@ -76,8 +83,14 @@ p_take_turn() { # wait until no other shell of Provost's is at work here: one wh
         elif [ -n "$other" ] && [ "$process" != "$other" ]; then
             rm -f "$turn" # it was killed, and could not tidy up
         elif [ "$tries" -ge 50 ]; then
-            return 1
+            # Whoever did nothing at all waits for a server that is gone without a word, or hangs. It is ended, so
+            # that what such a server sends when it wakes up is never done.
+            [ "$idle" -ge 49 ] && [ "$tries" -lt 60 ] || return 1
+            kill -KILL "$pid"
+            sleep 0.2 2>/dev/null || sleep 1
         else
+            if [ "$spent" != "$before" ] || p_runs_program "$pid"; then idle=0; else idle=$((idle + 1)); fi
+            before=$spent
             sleep 0.2 2>/dev/null || sleep 1
         fi
         tries=$((tries + 1))
