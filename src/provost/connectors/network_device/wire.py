@@ -24,7 +24,12 @@ logging.getLogger("netmiko").setLevel(logging.WARNING)
 _ASKS: Final = re.compile(r"(?im)password:[ \r]*$")
 """How a device asks for the password of enable; who is asked again gave a wrong one."""
 _MOST_QUESTIONS: Final = 8
+_MOST_RETURNS: Final = 4
+_MOST_TEXT: Final = 4_000_000
 _PAUSE: Final = 0.01
+_SILENCE: Final = 0.3
+_SPEAKS: Final = 5.0
+"""Who says nothing in so many seconds waits to be typed to."""
 
 T = TypeVar("T")
 
@@ -76,7 +81,7 @@ class Wire:
         self._watch(connection)
         try:
             connection._open()  # noqa: SLF001  # what auto_connect does, after the policy was set
-            base = connection.base_prompt or connection.find_prompt().rstrip("> #$%]")
+            base = connection.base_prompt or self._find_prompt().rstrip("> #$%]")
         except (OSError, EOFError, paramiko.SSHException) as error:
             given = self._keys.believed and not hasattr(connection, "channel")  # it has one once it is let in
             raise explain(error, self._target, self._login.username, self._keys, given=given) from error
@@ -104,6 +109,44 @@ class Wire:
             return text
 
         connection.read_channel = read_or_end
+
+    def _find_prompt(self) -> str:
+        """Return the line that the device shows whenever it waits, told by its being the same twice.
+
+        Netmiko's own way types a return every quarter of a second until something comes.  What a slow device
+        says to the later ones would be taken for the end of what it says to a command: so one return is typed
+        at a time, and silence is as long as the device was slow.
+
+        Raises:
+            ValueError: it shows none.
+            EOFError: the connection was lost.
+        """
+        line, slowness = self._hear(_SILENCE, min(_SPEAKS, self._timeouts.connect))
+        for _ in range(_MOST_RETURNS):
+            self._connection.write_channel(self._connection.RETURN)
+            again, seconds = self._hear(max(_SILENCE, 2 * slowness), self._timeouts.command)
+            slowness = max(slowness, seconds)
+            if again == line != "":
+                return line
+            line = again
+        raise ValueError("no line came twice")
+
+    def _hear(self, silence: float, most: float) -> tuple[str, float]:
+        """Read until nothing came for `silence` seconds, but wait `most` seconds for more than empty lines.
+
+        Returns the last line, and how many seconds it took to begin.
+        """
+        text, begun, slowness = "", time.monotonic(), most
+        ends = begun + most
+        while (now := time.monotonic()) < ends:
+            new = self._connection.read_channel()
+            text = (text + new).lstrip()[-_MOST_TEXT:]
+            if new and text:
+                slowness = min(slowness, now - begun)
+                ends = min(now, begun + most) + silence
+            elif not new:
+                time.sleep(_PAUSE)
+        return text.replace("\r", "\n").rstrip().rpartition("\n")[2].strip(), slowness
 
     def _become(self) -> None:
         """Become privileged, if the login says so.
@@ -168,7 +211,7 @@ class Wire:
             connection.read_channel()
             connection.write_channel(step.command + connection.RETURN)
             answer = self._read_on(step, *self._read_until(lambda text: _cut_echo(step.command, text)))
-        except (EOFError, OSError, netmiko.exceptions.NetmikoBaseException) as error:
+        except (EOFError, OSError, OverflowError, netmiko.exceptions.NetmikoBaseException) as error:
             raise self._lose(error) from error
         if found := re.search(self._family.refused, answer):
             begin = answer.rfind("\n", 0, found.end()) + 1
@@ -203,6 +246,8 @@ class Wire:
                 return found
             if time.monotonic() > deadline:
                 raise TimeoutError
+            if len(text) > _MOST_TEXT:
+                raise OverflowError
             new = self._connection.read_channel()
             text += new
             if not new:
@@ -214,6 +259,8 @@ class Wire:
         told = f"The connection to {asset} was lost."
         if isinstance(error, TimeoutError):
             told = f"{asset} said nothing that was waited for in {self._timeouts.command:g} s."
+        if isinstance(error, OverflowError):
+            told = f"{asset} said more than {_MOST_TEXT} characters, and no prompt was among them."
         return Unreachable(told, code="connection_lost")
 
     def close(self) -> None:
