@@ -378,13 +378,13 @@ async def test_what_is_found(server: RedisServer, trial: Trial):
     server.run("ACL", "SETUSER", f"{name}all", "on", "nopass", "+@all", "allkeys", "allchannels")
     [outcome] = await trial.act(Action.DISCOVER, "")
     found = {facts.username: facts for facts in outcome.found}
-    assert found[name].privileges == ("~app:*", "resetchannels", "-@all", "+@read")
+    assert found[name].groups == ("~app:*", "resetchannels", "-@all", "+@read")
+    assert found[name].privileges == ()
     assert (found[name].can_log_in, found[name].locked, found[name].superuser) == (True, False, False)
     off, everything = found[f"{name}off"], found[f"{name}all"]
     assert (off.can_log_in, off.locked) == (False, True)
     assert everything.superuser
-    assert everything.privileges
-    assert "nopass" in everything.privileges
+    assert everything.privileges == ("nopass", "+@all")
     assert found["default"].system
     assert found["provost"].superuser, "who may set users may give itself all the rest"
     assert sha256(secret.text.encode()).hexdigest() not in repr(outcome)  # type: ignore[union-attr]

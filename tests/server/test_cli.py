@@ -190,6 +190,14 @@ def test_account_off_the_list(ready: Provost) -> None:
     ready("account", "history", "bob@web1", status=2)
 
 
+def test_the_last_privileged_account_is_not_taken_off_in_silence(ready: Provost) -> None:
+    """Who takes what an asset is worked on with off the list is told so, and once there is another, is not."""
+    for name in ("root", "spare"):
+        ready("account", "add", name, "--asset", "web1", "--privileged", "--password-stdin", stdin="x")
+    assert "can be done" not in ready("account", "remove", "root@web1").stdout
+    assert "Nothing can be done on web1 now" in ready("account", "remove", "spare@web1").stdout
+
+
 def test_asset_with_accounts_is_removed_on_confirmation_only(ready: Provost) -> None:
     """Secrets are not lost by a command that nobody confirmed."""
     ready("account", "add", "root", "--asset", "web1", "--password-stdin", stdin="x")

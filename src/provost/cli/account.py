@@ -214,12 +214,12 @@ def remove(
 ) -> None:
     """Take an account off the list. Its secrets stay in its history, and the target is left alone."""
     from provost.core.names import split_account
-    from provost.core.operations import REMOVE_ACCOUNT, SHOW_ACCOUNT
+    from provost.core.operations import REMOVE_ACCOUNT, SHOW_ACCOUNT, SHOW_ASSET
     from provost.core.requests import ForgetQuery
 
     username, asset = split_account(account)
+    privileged = call(SHOW_ACCOUNT, account=account).privileged
     if forget and not yes:
-        call(SHOW_ACCOUNT, account=account)
         typer.confirm(f"All secrets of {account} will be lost. Forget it?", abort=True, err=True)
     call(REMOVE_ACCOUNT, account=account, query=say(ForgetQuery, forget=forget))
     if as_json:
@@ -228,6 +228,8 @@ def remove(
         print_line(f"{account} is forgotten.")
     else:
         print_line(f"{account} is off the list. Its secrets stay: provost account history {account}")
+    if privileged and not as_json and not call(SHOW_ASSET, name=asset).privileged:
+        print_line(f"Nothing can be done on {asset} now: no privileged account of it is left in the list.")
 
 
 def _print_account(account: "AccountDocument", *, as_json: bool) -> None:

@@ -104,8 +104,13 @@ def show(account: _Account, *, as_json: AsJson = False) -> None:
             ("standing", _say_standing(found)),
             ("changes", [_say_change(change) for change in found.changes] or "none"),
             ("may", sum_up_power(found)),
-            *((name.replace("_", " "), getattr(facts, name)) for name in _SHOWN),
-            ("SSH keys", "not told" if facts.keys is None else _list_keys(found) or "none"),
+            *((_word(name), getattr(facts, name)) for name in _RIGHTS if getattr(facts, name) is not None),
+            *([] if facts.keys is None else [("SSH keys", _list_keys(found) or "none")]),
+            (
+                "not told",
+                [_word(name) for name in (*_RIGHTS, "keys") if getattr(facts, name) is None] or "none",
+            ),
+            *((_word(name), getattr(facts, name)) for name in _DATES),
             ("first seen", found.first_seen),
             ("last seen", found.last_seen),
             *([("gone since", found.vanished_at)] if found.vanished_at else []),
@@ -114,10 +119,14 @@ def show(account: _Account, *, as_json: AsJson = False) -> None:
     )
 
 
-_SHOWN = (
+_RIGHTS = (
     "uid", "comment", "groups", "home", "shell", "system", "can_log_in", "locked", "superuser", "privileges",
-    "last_login", "password_changed", "password_expires", "expires",
 )  # fmt: skip
+_DATES = ("last_login", "password_changed", "password_expires", "expires")
+
+
+def _word(name: str) -> str:
+    return "SSH keys" if name == "keys" else name.replace("_", " ")
 
 
 def _list_keys(found: "FoundDetailDocument") -> list[str]:

@@ -160,10 +160,10 @@ def _print_preview(rule: "RuleDocument", preview: "RulePreviewDocument") -> None
         f"Rule {rule.name} would {rule.onboarding} none of the accounts found so far.",
     )
     if preview.taken:
-        shown = (
-            "" if preview.taken == len(preview.accounts) else f", of which {len(preview.accounts)} are shown"
-        )
-        print_line(f"Rule {rule.name} would {rule.onboarding} these {preview.taken} accounts{shown}.")
+        those = "this account" if preview.taken == 1 else f"these {preview.taken} accounts"
+        if preview.taken > len(preview.accounts):
+            those += f", of which {len(preview.accounts)} are shown"
+        print_line(f"Rule {rule.name} would {rule.onboarding} {those}.")
     if preview.first_left:
         print_table(
             ["left alone", "why"], [[f"{one.username}@{one.asset}", one.reason] for one in preview.first_left]

@@ -29,6 +29,11 @@ from provost.core.secrets import Password, Secret
 _SETTING_USERS: Final = frozenset({"@all", "@admin", "@dangerous", "@slow", "acl", "acl|setuser"})
 """What holds ACL SETUSER, by `ACL CAT`."""
 
+_POWERFUL: Final = frozenset(
+    {"nopass"} | {f"+{name}" for name in _SETTING_USERS | {"config", "config|set", "module", "module|load"}}
+) - {"+@slow"}
+"""Rules that lead to the rights of others: CONFIG SET says who is asked for a password."""
+
 _AT_ONCE: Final = 500
 """So many accounts are sent to the server in one go, and saved together."""
 
@@ -337,13 +342,16 @@ def _describe(line: str) -> Facts:
     _, username, *words = line.split(" ")
     on = "on" in words
     has_password = "nopass" in words or any(word.startswith("#") for word in words)
+    rules = [word for word in words if not word.startswith("#") and word not in {"on", "off"}]
+    powerful = tuple(word for word in rules if word in _POWERFUL)
     return Facts(
         username=username,
         system=username in PROTECTED,
         can_log_in=on and has_password,
         locked=not on or not has_password,
         superuser=on and _may_set_users(words),
-        privileges=tuple(word for word in words if not word.startswith("#") and word not in {"on", "off"}),
+        groups=tuple(word for word in rules if word not in powerful),
+        privileges=powerful,
     )
 
 

@@ -119,7 +119,7 @@ def check_mortal(kind: str, usernames: Iterable[str], *, grace: int) -> None:
     connector = load_connector(kind)
     if kept := connector.protected & set(usernames):
         raise Refused(
-            f"{', '.join(sorted(kept))}: a target of kind {kind} cannot do without, so it has no lifetime.",
+            f"{', '.join(sorted(kept))} cannot have a lifetime: no asset of the kind {kind} can do without.",
             code="account_protected",
         )
     needed = {Capability.REMOVE} | ({Capability.DISABLE} if grace else set())

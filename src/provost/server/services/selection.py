@@ -157,8 +157,8 @@ def _select_ended(
     for kind in {asset.kind for asset in assets}:
         if kept := usernames & load_connector(kind).protected:
             raise Refused(
-                f"{', '.join(sorted(kept))}: a target of kind {kind} cannot do without, so Provost does not "
-                f"{spec.action} it.",
+                f"Provost does not {spec.action} {', '.join(sorted(kept))}: no asset of the kind {kind} can do "
+                "without.",
                 code="account_protected",
             )
     unknown = set(usernames)
@@ -192,7 +192,7 @@ def _check_end(spec: DisableSpec | RemoveSpec, asset: Asset, username: str, acco
     if (account is not None and account.privileged) or username == asset.options.get("via_account"):
         raise Refused(
             f"{username} on {asset} is the account that Provost works there with: it is not {spec.action}d. "
-            "First make it unprivileged: provost account set",
+            f"First make it unprivileged: provost account set {username}@{asset} --not-privileged",
             code="account_privileged",
         )
     if not spec.force and (account is None or not account.created_by_provost):
