@@ -12,28 +12,41 @@ from provost.core.secrets import Password
 pytestmark = pytest.mark.lab
 
 SECRET = Password("a good deal of entropy 1")
+ONCE = engine.Limits(attempts=1)
 
 
 @pytest.mark.parametrize("kind", ["host", "busybox_host"])
-async def test_who_does_nothing_gives_way(kind, request, aim_at, connect, push, log_in):
-    """A server that hangs or lost its power keeps no host: its shell is ended, and does nothing any more."""
+async def test_a_server_that_hangs_gives_way(kind, request, aim_at, connect, push, log_in):
+    """A shell that hears nothing is ended by whoever comes next; of two that wait, neither ends the other."""
     host = request.getfixturevalue(kind)
     asleep = await connect(aim_at(host))
-    outcome = (await push(aim_at(host), "alice", secret=SECRET))["alice"]
-    assert outcome.status is Status.SUCCEEDED, outcome
-    assert await log_in(host, "alice", SECRET)
+    asleep._shell._pulse.cancel()
+    pushes = [push(aim_at(host), name, secret=SECRET, limits=ONCE) for name in ("alice", "bob")]
+    for outcomes in await asyncio.gather(*pushes):
+        [outcome] = outcomes.values()
+        assert outcome.status is Status.SUCCEEDED, outcome
+        assert await log_in(host, outcome.username, SECRET)
     with pytest.raises(Unreachable, match="ended"):
         await asleep.observe(["alice"])
 
 
-async def test_who_works_is_waited_for(host, aim_at, push):
-    """A shell whose program takes its time is at work, and is not disturbed."""
+async def test_a_server_that_thinks_is_waited_for(host, aim_at, connect, push):
+    """A server that is there, and has nothing to do on the host for a while, keeps its shell."""
+    session = await connect(aim_at(host))
+    late = (await push(aim_at(host), "bob", secret=SECRET, limits=ONCE))["bob"]
+    assert (late.status, late.reason) == (Status.FAILED, "host_busy"), late
+    assert len(await session.observe(["alice"])) == 1
+
+
+async def test_a_program_that_takes_its_time_is_waited_for(host, aim_at, push):
+    """A shell whose program does nothing itself is at work, and is not disturbed."""
     host.run(
         "mv /usr/sbin/useradd /usr/sbin/real; cat >/usr/sbin/useradd; chmod 755 /usr/sbin/useradd",
-        stdin='#!/bin/sh\nsleep 14\nexec real "$@"\n',
+        stdin='#!/bin/sh\nmkfifo /run/gate\nread -r _ </run/gate\nexec real "$@"\n',
     )
     slow = asyncio.create_task(push(aim_at(host), "alice", secret=SECRET))
-    await asyncio.to_thread(host.run, "until [ -L /run/provost.pid ]; do sleep 0.05; done; sleep 0.3")
-    late = (await push(aim_at(host), "bob", secret=SECRET, limits=engine.Limits(attempts=1)))["bob"]
+    await asyncio.to_thread(host.run, "until [ -p /run/gate ]; do sleep 0.05; done")
+    late = (await push(aim_at(host), "bob", secret=SECRET, limits=ONCE))["bob"]
     assert (late.status, late.reason) == (Status.FAILED, "host_busy"), late
+    await asyncio.to_thread(host.run, "echo >/run/gate")
     assert (await slow)["alice"].status is Status.SUCCEEDED

@@ -376,6 +376,7 @@ async def test_what_is_found(server: RedisServer, trial: Trial):
     server.run("ACL", "SETUSER", name, "~app:*", "+@read")
     server.run("ACL", "SETUSER", f"{name}off", "off", "nopass")
     server.run("ACL", "SETUSER", f"{name}all", "on", "nopass", "+@all", "allkeys", "allchannels")
+    server.run("ACL", "SETUSER", f"{name}part", "on", "(+config|set ~*)")
     [outcome] = await trial.act(Action.DISCOVER, "")
     found = {facts.username: facts for facts in outcome.found}
     assert found[name].groups == ("~app:*", "resetchannels", "-@all", "+@read")
@@ -385,6 +386,7 @@ async def test_what_is_found(server: RedisServer, trial: Trial):
     assert (off.can_log_in, off.locked) == (False, True)
     assert everything.superuser
     assert everything.privileges == ("nopass", "+@all")
+    assert found[f"{name}part"].privileges == ("+config|set)",)
     assert found["default"].system
     assert found["provost"].superuser, "who may set users may give itself all the rest"
     assert sha256(secret.text.encode()).hexdigest() not in repr(outcome)  # type: ignore[union-attr]

@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from provost.config.start import start
 
@@ -54,6 +55,19 @@ def kill_after(owner: object, name: str) -> None:
     setattr(owner, name, then_die_too if work.__code__.co_flags & 0x80 else then_die)
 
 
+def stop_before(owner: object, name: str, begins: bytes = b"") -> None:
+    """Stop, as by SIGSTOP, before a function is entered for the first time, with what `begins` so if given."""
+    work, once = getattr(owner, name), iter([signal.SIGSTOP])
+
+    def stop_and_work(*args: Any, **kwargs: Any) -> None:
+        if not begins or args[-1].startswith(begins):
+            for stop in once:
+                os.kill(os.getpid(), stop)
+        work(*args, **kwargs)
+
+    setattr(owner, name, stop_and_work)
+
+
 def arrange(boundary: str) -> None:  # noqa: C901, PLR0912  # one case for each boundary
     """Set the trap."""
     from provost.connectors.linux import LinuxConnector
@@ -92,30 +106,23 @@ def arrange(boundary: str) -> None:  # noqa: C901, PLR0912  # one case for each 
             kill_after(recording.secrets, "promote")
         case "after-record":
             kill_after(execution, "record_outcomes")
-        case "stopped-connected":
-            die_at_answer(LinuxSession, signal.SIGSTOP)
+        case "stopped-before-change":
+            stop_before(Shell, "send", b"p_start")
         case "stopped-before-record":
-            record = execution.record_outcomes
-
-            def stop_and_record(**what: object) -> None:
-                os.kill(os.getpid(), signal.SIGSTOP)
-                record(**what)
-
-            execution.record_outcomes = stop_and_record
+            stop_before(execution, "record_outcomes")
         case "before-finish":
             kill_before(execution, "_finish")
         case _:
             raise SystemExit(f"There is no boundary {boundary}")
 
 
-def die_at_answer(session: type, by: int = signal.SIGKILL) -> None:
-    """Die, or stop, when the first answer to a change has come."""
-    apply, once = session.apply, iter([by])
+def die_at_answer(session: type) -> None:
+    """Die when the first answer to a change has come."""
+    apply = session.apply
 
     async def apply_and_die(self: object, changes: object) -> object:
         async for answer in apply(self, changes):
-            for signal_number in once:
-                os.kill(os.getpid(), signal_number)
+            die()
             yield answer
 
     session.apply = apply_and_die

@@ -4,6 +4,7 @@ import asyncio
 import re
 import secrets
 import shlex
+from contextlib import suppress
 from functools import cache
 from importlib.resources import files
 
@@ -22,6 +23,7 @@ _CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"
 _NOISE_LIMIT = 1 << 20
 _MESSAGE_LIMIT = 4000
 _BLOCK_LIMIT = 64 << 20
+_PULSE = 3.0
 _LINE_COST = 64  # bytes that a line takes besides its own
 _LIBRARY = ("begin", "look", "change", "keys", "serve")
 """The parts in remote/ that every shell needs; `load` sends others."""
@@ -59,6 +61,7 @@ class Shell:
         self._errors = b""
         self._errors_came = asyncio.Event()
         self._drain = asyncio.create_task(self._keep_errors())
+        self._pulse: asyncio.Task[None] | None = None
         self._loaded: set[str] = set()
         self._unanswered = False
         """A password was given to become root, and not answered yet."""
@@ -105,6 +108,7 @@ class Shell:
                     await shell._become(login, prompt, ready)
                     shell.send(go.encode() + b"\n")
                 await shell._greet(login)
+                shell._pulse = asyncio.create_task(shell._beat())
         except TimeoutError:
             shell.close()
             if shell._unanswered:
@@ -264,6 +268,13 @@ class Shell:
             code="connection_lost",
         )
 
+    async def _beat(self) -> None:
+        """Say now and then that somebody is there: who waits for its turn ends a shell that hears nothing."""
+        with suppress(Unreachable):
+            while True:
+                await asyncio.sleep(_PULSE)
+                self.send(b":\n")
+
     async def _keep_errors(self) -> None:
         while chunk := await self._process.stderr.read(4096):
             self._errors = (self._errors + chunk)[-_MESSAGE_LIMIT:]
@@ -277,4 +288,6 @@ class Shell:
     def close(self) -> None:
         """End the shell."""
         self._drain.cancel()
+        if self._pulse:
+            self._pulse.cancel()
         self._process.close()

@@ -13,6 +13,7 @@ from netmiko.ssh_dispatcher import platforms
 from provost.connectors.network_device.dialogs import Dialog, Step
 from provost.connectors.network_device.families import Family
 from provost.connectors.network_device.login import HostKeys, explain
+from provost.connectors.network_device.stream import Stream
 from provost.core.connector import Timeouts
 from provost.core.errors import LoginRefused, LoginUnanswered, Refused, TargetError, Unreachable
 from provost.core.job import Login, Target
@@ -23,13 +24,10 @@ logging.getLogger("netmiko").setLevel(logging.WARNING)
 
 _ASKS: Final = re.compile(r"(?im)password:[ \r]*$")
 """How a device asks for the password of enable; who is asked again gave a wrong one."""
+_END: Final = r"[^\r\n>#\]]*[>#\]$%]"
+"""What follows the device's name in its prompts: a mode, and a sign."""
 _MOST_QUESTIONS: Final = 8
-_MOST_RETURNS: Final = 4
-_MOST_TEXT: Final = 4_000_000
 _PAUSE: Final = 0.01
-_SILENCE: Final = 0.3
-_SPEAKS: Final = 5.0
-"""Who says nothing in so many seconds waits to be typed to."""
 
 T = TypeVar("T")
 
@@ -78,10 +76,14 @@ class Wire:
         )
         self._connection = connection
         connection.key_policy = self._keys
-        self._watch(connection)
+        stream = Stream(connection)
         try:
             connection._open()  # noqa: SLF001  # what auto_connect does, after the policy was set
-            base = connection.base_prompt or self._find_prompt().rstrip("> #$%]")
+            base = connection.base_prompt or stream.find_prompt(self._prompt).rstrip("> #$%]")
+            prompts = None if self._family.prompt else re.compile(rf"{re.escape(base)}{_END}")
+            stream.settle(prompts)
+        except OverflowError as error:
+            raise self._lose(error) from error
         except (OSError, EOFError, paramiko.SSHException) as error:
             given = self._keys.believed and not hasattr(connection, "channel")  # it has one once it is let in
             raise explain(error, self._target, self._login.username, self._keys, given=given) from error
@@ -92,63 +94,11 @@ class Wire:
                 code="shell_failed",
             ) from error
         if not self._family.prompt:
-            self._prompt = re.compile(
-                rf"(?:^|[\r\n])[ \t]*[<\[]?[~*]?{re.escape(base)}[^\r\n>#\]]*[>#\]$%][ \t]*$"
-            )
-        self._become()
+            self._prompt = re.compile(rf"(?:^|[\r\n])[ \t]*[<\[]?[~*]?{re.escape(base)}{_END}[ \t]*$")
+        self._become(stream, prompts)
+        stream.forget()
 
-    def _watch(self, connection: Any) -> None:
-        """Have every read, Netmiko's own too, end at once when the connection has."""
-        read = connection.read_channel
-
-        def read_or_end() -> str:
-            text: str = read()
-            channel = connection.remote_conn
-            if not text and (channel is None or channel.closed or not channel.get_transport().is_active()):
-                raise EOFError("the connection was lost")
-            return text
-
-        connection.read_channel = read_or_end
-
-    def _find_prompt(self) -> str:
-        """Return the line that the device shows whenever it waits, told by its being the same twice.
-
-        Netmiko's own way types a return every quarter of a second until something comes.  What a slow device
-        says to the later ones would be taken for the end of what it says to a command: so one return is typed
-        at a time, and silence is as long as the device was slow.
-
-        Raises:
-            ValueError: it shows none.
-            EOFError: the connection was lost.
-        """
-        line, slowness = self._hear(_SILENCE, min(_SPEAKS, self._timeouts.connect))
-        for _ in range(_MOST_RETURNS):
-            self._connection.write_channel(self._connection.RETURN)
-            again, seconds = self._hear(max(_SILENCE, 2 * slowness), self._timeouts.command)
-            slowness = max(slowness, seconds)
-            if again == line != "":
-                return line
-            line = again
-        raise ValueError("no line came twice")
-
-    def _hear(self, silence: float, most: float) -> tuple[str, float]:
-        """Read until nothing came for `silence` seconds, but wait `most` seconds for more than empty lines.
-
-        Returns the last line, and how many seconds it took to begin.
-        """
-        text, begun, slowness = "", time.monotonic(), most
-        ends = begun + most
-        while (now := time.monotonic()) < ends:
-            new = self._connection.read_channel()
-            text = (text + new).lstrip()[-_MOST_TEXT:]
-            if new and text:
-                slowness = min(slowness, now - begun)
-                ends = min(now, begun + most) + silence
-            elif not new:
-                time.sleep(_PAUSE)
-        return text.replace("\r", "\n").rstrip().rpartition("\n")[2].strip(), slowness
-
-    def _become(self) -> None:
+    def _become(self, stream: Stream, prompts: re.Pattern[str] | None) -> None:
         """Become privileged, if the login says so.
 
         Raises:
@@ -158,20 +108,12 @@ class Wire:
         """
         if self._login.become is Become.NONE:
             return
-        heard = ""
-        read = self._connection.read_channel
-
-        def listen() -> str:
-            nonlocal heard
-            text: str = read()
-            heard += text
-            return text
-
-        self._connection.read_channel = listen
+        start = len(stream.text)
         try:
             self._connection.enable()
-        except (EOFError, OSError, netmiko.exceptions.NetmikoBaseException, ValueError) as error:
-            if isinstance(error, ValueError) or len(_ASKS.findall(heard)) > 1:
+            stream.settle(prompts, unprompted=len(_ASKS.findall(stream.text[start:])))
+        except (EOFError, OSError, OverflowError, netmiko.exceptions.NetmikoBaseException, ValueError) as error:
+            if isinstance(error, ValueError) or len(_ASKS.findall(stream.text[start:])) > 1:
                 raise LoginRefused(
                     f"{self._target.asset} let {self._login.username} in, and enable did not take the password "
                     f"of {self._login.asked}.",
@@ -185,8 +127,6 @@ class Wire:
                 "said to that was not heard.",
                 code="become_unanswered",
             ) from error
-        finally:
-            self._connection.read_channel = read
 
     def speak(self, dialog: Dialog) -> str:
         """Type a dialog that is about no account, and return all that came.
@@ -208,7 +148,7 @@ class Wire:
         if connection is None:
             raise Unreachable(f"The connection to {self._target.asset} was lost.", code="connection_lost")
         try:
-            connection.read_channel()
+            self._check_silence()
             connection.write_channel(step.command + connection.RETURN)
             answer = self._read_on(step, *self._read_until(lambda text: _cut_echo(step.command, text)))
         except (EOFError, OSError, OverflowError, netmiko.exceptions.NetmikoBaseException) as error:
@@ -217,6 +157,10 @@ class Wire:
             begin = answer.rfind("\n", 0, found.end()) + 1
             raise Refusal(answer[begin:].strip().partition("\n")[0].strip())
         return answer
+
+    def _check_silence(self) -> None:
+        if self._prompt.search(self._connection.read_channel()):
+            raise OverflowError("one came that no command waited for")
 
     def _read_on(self, step: Step, heard: str) -> str:
         whole = heard
@@ -246,8 +190,6 @@ class Wire:
                 return found
             if time.monotonic() > deadline:
                 raise TimeoutError
-            if len(text) > _MOST_TEXT:
-                raise OverflowError
             new = self._connection.read_channel()
             text += new
             if not new:
@@ -260,7 +202,7 @@ class Wire:
         if isinstance(error, TimeoutError):
             told = f"{asset} said nothing that was waited for in {self._timeouts.command:g} s."
         if isinstance(error, OverflowError):
-            told = f"{asset} said more than {_MOST_TEXT} characters, and no prompt was among them."
+            told = f"What {asset} says to which command cannot be told by its prompts: {error}."
         return Unreachable(told, code="connection_lost")
 
     def close(self) -> None:

@@ -29,9 +29,9 @@ from provost.core.secrets import Password, Secret
 _SETTING_USERS: Final = frozenset({"@all", "@admin", "@dangerous", "@slow", "acl", "acl|setuser"})
 """What holds ACL SETUSER, by `ACL CAT`."""
 
-_POWERFUL: Final = frozenset(
-    {"nopass"} | {f"+{name}" for name in _SETTING_USERS | {"config", "config|set", "module", "module|load"}}
-) - {"+@slow"}
+_MORE_POWER: Final = frozenset({"config", "config|set", "module", "module|load", "module|loadex"})
+
+_POWERFUL: Final = frozenset({"nopass"} | {f"+{name}" for name in _SETTING_USERS | _MORE_POWER}) - {"+@slow"}
 """Rules that lead to the rights of others: CONFIG SET says who is asked for a password."""
 
 _AT_ONCE: Final = 500
@@ -343,7 +343,7 @@ def _describe(line: str) -> Facts:
     on = "on" in words
     has_password = "nopass" in words or any(word.startswith("#") for word in words)
     rules = [word for word in words if not word.startswith("#") and word not in {"on", "off"}]
-    powerful = tuple(word for word in rules if word in _POWERFUL)
+    powerful = tuple(word for word in rules if word.strip("()") in _POWERFUL)
     return Facts(
         username=username,
         system=username in PROTECTED,

@@ -54,46 +54,60 @@ p_hello() { # MARK: who this is, and with which tools
     say hello "$uid" "$builtin" "$tools"
 }
 
-p_name() { # PID: set `process` to its number and when it started, `spent` to what it did (proc(5)); nothing if it is gone
+p_name() { # PID: set `process` to its number and when it started (proc(5), field 22 of stat); to nothing if it is gone
     process=
     { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
     pid=$1
-    # shellcheck disable=SC2086  # the fields behind the command's name, which is the second
+    # shellcheck disable=SC2086  # the fields behind the command's name
     set -- ${stat##*)}
+    case $1 in [ZX]) return 0 ;; esac
     process=$pid.${20}
-    spent="${8} ${9} ${12} ${13} ${14} ${15}" # page faults and time, its own and of programs that it ran
 }
 
-p_runs_program() { # PID: it has a child, or it cannot be told (proc(5), CONFIG_PROC_CHILDREN)
-    children=unknown
-    { read -r children <"/proc/$1/task/$1/children" || :; } 2>/dev/null
-    [ -n "$children" ]
+p_is_idle() { # PROCESS: it waits, runs no program, and did nothing since it was looked at last (proc(5))
+    state='' switches='' children=unknown
+    {
+        while read -r field value; do
+            case $field in
+            State:) state=$value ;;
+            *ctxt_switches:) switches="$switches $value" ;;
+            esac
+        done <"/proc/${1%%.*}/status"
+        read -r children <"/proc/${1%%.*}/task/${1%%.*}/children"
+    } 2>/dev/null
+    before=$seen
+    seen=$1$switches
+    case $state in S*) ;; *) return 1 ;; esac
+    [ -n "$switches" ] && [ -z "$children" ] && [ "$seen" = "$before" ]
 }
 
 p_take_turn() { # wait until no other shell of Provost's is at work here: one whose connection broke may still be
     p_name "$$"
     me=$process
-    tries=0 idle=0 before=
+    tries=0 idle=0 seen=''
     # A link is made whole or not at all, even on a full disk.
     until ln -s "$me" "$turn" 2>/dev/null; do
         other=$(readlink "$turn")
         p_name "${other%%.*}"
-        if [ -z "$other" ] && [ "$tries" -ge 3 ]; then
-            return 0 # there is no /run to write in
-        elif [ -n "$other" ] && [ "$process" != "$other" ]; then
-            rm -f "$turn" # it was killed, and could not tidy up
-        elif [ "$tries" -ge 50 ]; then
-            # Whoever did nothing at all waits for a server that is gone without a word, or hangs. It is ended, so
-            # that what such a server sends when it wakes up is never done.
-            [ "$idle" -ge 49 ] && [ "$tries" -lt 60 ] || return 1
-            kill -KILL "$pid"
-            sleep 0.2 2>/dev/null || sleep 1
-        else
-            if [ "$spent" != "$before" ] || p_runs_program "$pid"; then idle=0; else idle=$((idle + 1)); fi
-            before=$spent
-            sleep 0.2 2>/dev/null || sleep 1
-        fi
         tries=$((tries + 1))
+        if [ -z "$other" ] && [ "$tries" -gt 3 ]; then
+            return 0 # there is no /run to write in
+        elif [ "$tries" -gt 60 ]; then
+            return 1
+        elif [ -n "$other" ] && [ "$process" != "$other" ]; then
+            # It was killed, and could not tidy up.
+            [ "$(readlink "$turn")" != "$other" ] || rm -f "$turn"
+            continue
+        elif [ -n "$other" ] && p_is_idle "$other"; then
+            # A server that is there says so every few seconds. One that hangs, or is gone without a word, would
+            # keep its shell for hours: it is ended, and what that server sends when it wakes up is never done.
+            idle=$((idle + 1))
+            [ "$idle" -lt 45 ] || kill -KILL "${other%%.*}"
+        else
+            idle=0
+            [ "$tries" -lt 50 ] || return 1
+        fi
+        sleep 0.2 2>/dev/null || sleep 1
     done
     trap p_tidy EXIT
     trap 'exit 1' HUP INT PIPE TERM # PIPE: the connection broke while a change was made
