@@ -10,7 +10,7 @@ TEST_PACKAGES := $(LAB_PACKAGES) chromium fish gettext krb5-user ldap-utils loca
 	redis-server samba-ad-dc samba-ad-provision shellcheck slapd tcsh zsh
 
 # Tests wait for hosts and processes more than they work.
-SIDE_BY_SIDE := --numprocesses 5 --dist loadfile
+SIDE_BY_SIDE := --numprocesses 5 --dist loadfile --no-loadscope-reorder
 # Where each test is long, those of one file are shared out, too.
 SHARED_OUT := --numprocesses 4 --dist load
 

@@ -143,7 +143,7 @@ class Desk:
 
     def enter(self, username: str = "ada") -> Page:
         """Be signed in, without the pages of that."""
-        with httpx.Client(base_url=self.url) as client:
+        with httpx.Client(base_url=self.url, timeout=60) as client:
             token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', client.get("/sign-in/login/").text)
             assert token
             fields = {"csrfmiddlewaretoken": token[1], "login": username, "password": PASSWORD}

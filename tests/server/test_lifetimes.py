@@ -179,7 +179,7 @@ def test_host_that_is_down_is_tried_again(hosts):
     hosts["db1"].script = be_down
     pauses = []
     now = ends
-    for _ in range(14):
+    for _ in range(9):
         (run,) = claim(now)
         assert work_off(run) == {"alice": "unreachable"}
         due = find("alice").expiry_due

@@ -1,3 +1,5 @@
+from functools import cache
+
 from provost import connectors
 from provost.core.documents import KindDocument
 from provost.core.model import Become
@@ -11,6 +13,7 @@ def list_kinds(by: Principal) -> list[KindDocument]:
     return [_describe(kind) for kind in connectors.list_kinds()]
 
 
+@cache
 def _describe(kind: str) -> KindDocument:
     connector = load_connector(kind)
     return KindDocument(
