@@ -13,7 +13,7 @@ from provost.connectors.network_device import DeviceConnector
 from provost.connectors.network_device.parameters import DeviceParameters
 from provost.connectors.network_device.session import DeviceSession
 from provost.core.connector import Change, Timeouts
-from provost.core.errors import TargetError, Unreachable
+from provost.core.errors import LoginRefused, TargetError, Unreachable
 from provost.core.job import Login, Target
 from provost.core.model import Become, Decision, Presence
 from provost.core.secrets import Password
@@ -28,6 +28,7 @@ ENDS = {"other": "$ ", "cisco": "#"}
 class Box:
     """A device: `banner` comes, after `pause` seconds a prompt, and each answer takes `slow` seconds.
 
+    `quick` answers, the first ones, take no time.  `opens`: what enable does, "unset" has it refuse all.
     Each list of its accounts has one that is named by how many lists it has made.
     """
 
@@ -35,9 +36,12 @@ class Box:
     slow: float = 0
     pause: float = 0
     banner: str = ""
+    quick: int = 0
+    opens: str = ""
     name: str = "box"
     enabled: bool = True
     target: Target = field(init=False)
+    typed: list[str] = field(default_factory=list)
     _lists: int = 0
     _asks: str = ""
 
@@ -52,23 +56,26 @@ class Box:
 
     _count: int = 0
 
-    def answer(self, line: str) -> str:
+    def answer(self, line: str) -> str:  # noqa: PLR0911  # one for each case
         """Return what a line is answered."""
         if self._asks:
-            self._asks = ""
             self.enabled = line == SECRET.text
-        elif line == "enable":
+            self._asks = "" if self.enabled or self.opens != "again" else "Password: "
+            return self._asks or self.prompt
+        if line == "enable" and self.opens == "unset":
+            return "% No password set\r\n" + self.prompt
+        if line == "enable":
             self._asks = "Password: "
             return self._asks
-        elif line in {"user list", "show running-config | include ^username"}:
+        if line in {"user list", "show running-config | include ^username"}:
             self._lists += 1
             names = [*NAMES, "admin", self.newest]
             return "".join(f"{LISTS[self.family].format(name)}\r\n" for name in names) + self.prompt
-        elif line == "flood":
+        if line == "flood":
             return "so much to say\r\n" * 400_000 + self.prompt
-        elif NAMES[2] in line:
+        if NAMES[2] in line:
             return "% Invalid password\r\n" + self.prompt
-        elif line == "write memory":
+        if line == "write memory":
             return "[OK]\r\n" + self.prompt
         return self.prompt
 
@@ -78,8 +85,8 @@ class Box:
         answering = asyncio.create_task(self._answer(process, lines))
         typed = ""
         while new := (await process.stdin.read(1000)).replace("\r", "\n"):
-            if not self._asks:
-                process.stdout.write(new.replace("\n", "\r\n"))
+            shown = "\n" * new.count("\n") if self._asks else new
+            process.stdout.write(shown.replace("\n", "\r\n"))
             *whole, typed = (typed + new).split("\n")
             for line in whole:
                 lines.put_nowait(line)
@@ -91,7 +98,8 @@ class Box:
         process.stdout.write(self.prompt)
         while True:
             line = await lines.get()
-            await asyncio.sleep(self.slow)
+            self.typed.append(line)
+            await asyncio.sleep(self.slow if len(self.typed) > self.quick else 0)
             process.stdout.write(self.answer(line))
 
 
@@ -159,8 +167,11 @@ async def connect(box: Box, timeouts: Timeouts | None = None) -> DeviceSession:
         Box("cisco", slow=0.4),
         Box("cisco", slow=1.2, banner="Welcome.\r\n"),
         Box("cisco", slow=0.2, pause=1.5),
+        Box("cisco", slow=0.6, quick=2),
+        Box("cisco", slow=1.5, banner="#### box ####\r\n# box [core] #\r\n"),
+        Box("other", slow=0.5, name=""),
     ],
-    ids=lambda box: f"{box.family}-{box.slow}-{box.pause}-{box.banner.strip()}",
+    ids=lambda box: f"{box.family}-{box.slow}-{box.pause}-{box.quick}-{box.banner.strip()}{box.name}",
 )
 async def test_a_slow_device_is_understood(serve: Serve, box: Box) -> None:
     """No prompt that comes late is taken for the end of an answer: each look sees what it asked for."""
@@ -173,11 +184,13 @@ async def test_a_slow_device_is_understood(serve: Serve, box: Box) -> None:
     await session.close()
 
 
-@pytest.mark.parametrize("slow", [0, 0.3])
+@pytest.mark.parametrize(("slow", "quick"), [(0, 0), (0.3, 0), (0.6, 2), (0.6, 3)])
 @pytest.mark.parametrize("enabled", [True, False])
-async def test_a_slow_refusal_is_of_whom_it_is_about(serve: Serve, slow: float, enabled: bool) -> None:
+async def test_a_slow_refusal_is_of_whom_it_is_about(
+    serve: Serve, slow: float, quick: int, enabled: bool
+) -> None:
     """Of several passwords that are set one after the other, the refused one is told, and no other."""
-    box = await serve(Box("cisco", slow=slow, enabled=enabled))
+    box = await serve(Box("cisco", slow=slow, quick=quick, enabled=enabled))
     become = Become.NONE if enabled else Become.SUDO
     box.target = replace(box.target, logins=(Login("admin", SECRET, become=become, become_password=SECRET),))
     session = await connect(box)
@@ -185,6 +198,18 @@ async def test_a_slow_refusal_is_of_whom_it_is_about(serve: Serve, slow: float, 
     told = {applied.username: applied.error async for applied in session.apply(changes)}
     assert [name for name, error in told.items() if error] == [NAMES[2]]
     await session.close()
+
+
+@pytest.mark.parametrize(("opens", "times"), [("", 1), ("again", 1), ("unset", 0)])
+async def test_a_wrong_password_of_enable(serve: Serve, opens: str, times: int) -> None:
+    """It is told as refused and typed once; where none is asked for, it is not typed for all to see."""
+    box = await serve(Box("cisco", enabled=False, opens=opens))
+    wrong = Login("admin", SECRET, become=Become.SUDO, become_password=Password("no-such-Secret-7"))
+    box.target = replace(box.target, logins=(wrong,))
+    with pytest.raises(LoginRefused) as caught:
+        await connect(box)
+    assert caught.value.code == "become_refused"
+    assert box.typed.count("no-such-Secret-7") == times
 
 
 async def test_a_prompt_that_changes(serve: Serve) -> None:

@@ -13,6 +13,8 @@ _SPEAKS: Final = 5.0
 """Who says nothing at all for so long waits to be typed to."""
 _GIVES_UP: Final = (2.0, 10.0)
 """What did not come in a silence of so many seconds does not come: one prompt, or several."""
+_LONGEST: Final = 20.0
+"""Seconds after which a device that is never silent is taken as it is."""
 
 
 class Stream:
@@ -32,7 +34,7 @@ class Stream:
         self._lines = 0
         self._unbroken = 0
         self._slowness = 0.0
-        self._last = time.monotonic()
+        self._last = 0.0
         connection.read_channel, connection.write_channel = self.read, self.write
 
     def read(self) -> str:
@@ -45,19 +47,22 @@ class Stream:
         connection, now = self._connection, time.monotonic()
         # One read at a time: who sends faster than this reads would be read for ever.
         connection.channel.read_channel = connection.channel.read_buffer
+        kept = len(connection._read_buffer)  # noqa: SLF001  # what Netmiko put back, and was counted before
         text: str = self._read()
-        if not text:
+        new = text[kept:]
+        if not new:
             channel = connection.remote_conn
             if channel is None or channel.closed or not channel.get_transport().is_active():
                 raise EOFError("the connection was lost")
             return text
-        self._unbroken += len(text)
+        self._unbroken += len(new)
         if self._unbroken > _MOST_TEXT:
             raise OverflowError(f"{_MOST_TEXT} characters came without an end")
-        self._slowness = max(self._slowness, now - self._last)
+        if self._last:
+            self._slowness = max(self._slowness, now - self._last)
         self._last = now
         if self._records:
-            self.text += text
+            self.text += new
         return text
 
     def write(self, text: str) -> None:
@@ -105,11 +110,12 @@ class Stream:
         Raises:
             EOFError, OverflowError: as `read`.
         """
-        while True:
+        ends = time.monotonic() + _LONGEST
+        while (now := time.monotonic()) < ends:
             wanted = self._lines + 1 - unprompted
             missing = wanted - len(prompt.findall(self.text)) if prompt else 1
-            patience = max(_GIVES_UP[missing > 1], 2 * self._slowness)
-            if missing <= 0 or time.monotonic() - self._last > patience:
+            least = _GIVES_UP[missing > 1] if missing > 0 else _SILENCE[0]
+            if now - self._last > min(max(least, 2 * self._slowness), _GIVES_UP[1]):
                 return
             self._read_or_rest()
 

@@ -4,6 +4,7 @@ import logging
 import re
 import time
 from collections.abc import Callable
+from inspect import signature
 from typing import Any, Final, TypeVar
 
 import netmiko
@@ -22,12 +23,18 @@ from provost.core.model import Become
 # At a lower level Netmiko logs what it types.
 logging.getLogger("netmiko").setLevel(logging.WARNING)
 
-_ASKS: Final = re.compile(r"(?im)password:[ \r]*$")
+_ASKS: Final = re.compile(r"(?i)password:")
 """How a device asks for the password of enable; who is asked again gave a wrong one."""
+_BEGIN: Final = r"(?m)(?:^[ \t]*|(?<=[>#\]$%])|(?<=[>#\]$%] ))[<\[]?[~*]?"
+"""What is before the device's name in its prompts; one that was late is behind another."""
 _END: Final = r"[^\r\n>#\]]*[>#\]$%]"
 """What follows the device's name in its prompts: a mode, and a sign."""
 _MOST_QUESTIONS: Final = 8
 _PAUSE: Final = 0.01
+
+_LOST: Final = (
+    EOFError, OSError, OverflowError, netmiko.exceptions.NetmikoBaseException, paramiko.SSHException
+)  # fmt: skip
 
 T = TypeVar("T")
 
@@ -80,7 +87,9 @@ class Wire:
         try:
             connection._open()  # noqa: SLF001  # what auto_connect does, after the policy was set
             base = connection.base_prompt or stream.find_prompt(self._prompt).rstrip("> #$%]")
-            prompts = None if self._family.prompt else re.compile(rf"{re.escape(base)}{_END}")
+            prompts = (
+                re.compile(rf"{_BEGIN}{re.escape(base)}{_END}") if base and not self._family.prompt else None
+            )
             stream.settle(prompts)
         except OverflowError as error:
             raise self._lose(error) from error
@@ -95,8 +104,10 @@ class Wire:
             ) from error
         if not self._family.prompt:
             self._prompt = re.compile(rf"(?:^|[\r\n])[ \t]*[<\[]?[~*]?{re.escape(base)}{_END}[ \t]*$")
-        self._become(stream, prompts)
-        stream.forget()
+        try:
+            self._become(stream, prompts)
+        finally:
+            stream.forget()
 
     def _become(self, stream: Stream, prompts: re.Pattern[str] | None) -> None:
         """Become privileged, if the login says so.
@@ -110,9 +121,9 @@ class Wire:
             return
         start = len(stream.text)
         try:
-            self._connection.enable()
+            self._connection.enable(**_ask_for(self._connection.enable))
             stream.settle(prompts, unprompted=len(_ASKS.findall(stream.text[start:])))
-        except (EOFError, OSError, OverflowError, netmiko.exceptions.NetmikoBaseException, ValueError) as error:
+        except (*_LOST, ValueError) as error:
             if isinstance(error, ValueError) or len(_ASKS.findall(stream.text[start:])) > 1:
                 raise LoginRefused(
                     f"{self._target.asset} let {self._login.username} in, and enable did not take the password "
@@ -148,19 +159,15 @@ class Wire:
         if connection is None:
             raise Unreachable(f"The connection to {self._target.asset} was lost.", code="connection_lost")
         try:
-            self._check_silence()
+            connection.read_channel()
             connection.write_channel(step.command + connection.RETURN)
             answer = self._read_on(step, *self._read_until(lambda text: _cut_echo(step.command, text)))
-        except (EOFError, OSError, OverflowError, netmiko.exceptions.NetmikoBaseException) as error:
+        except _LOST as error:
             raise self._lose(error) from error
         if found := re.search(self._family.refused, answer):
             begin = answer.rfind("\n", 0, found.end()) + 1
             raise Refusal(answer[begin:].strip().partition("\n")[0].strip())
         return answer
-
-    def _check_silence(self) -> None:
-        if self._prompt.search(self._connection.read_channel()):
-            raise OverflowError("one came that no command waited for")
 
     def _read_on(self, step: Step, heard: str) -> str:
         whole = heard
@@ -202,7 +209,7 @@ class Wire:
         if isinstance(error, TimeoutError):
             told = f"{asset} said nothing that was waited for in {self._timeouts.command:g} s."
         if isinstance(error, OverflowError):
-            told = f"What {asset} says to which command cannot be told by its prompts: {error}."
+            told = f"{asset} says too much: {error}."
         return Unreachable(told, code="connection_lost")
 
     def close(self) -> None:
@@ -218,3 +225,12 @@ def _cut_echo(command: str, text: str) -> tuple[str] | None:
     """Return what came after the echo of a command; None: the echo is not there yet."""
     _, echo, rest = text.partition(command)
     return (rest,) if echo else None
+
+
+def _ask_for(enable: Callable[..., object]) -> dict[str, str]:
+    """Return how Netmiko is to know that it is asked for the password.
+
+    By itself it types the password, which a device then repeats, at "% No password set", too.
+    """
+    asks = signature(enable).parameters.get("pattern")
+    return {"pattern": r"ssword[^\n]*:"} if asks and asks.default == "ssword" else {}

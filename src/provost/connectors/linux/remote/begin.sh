@@ -90,14 +90,18 @@ p_take_turn() { # wait until no other shell of Provost's is at work here: one wh
         other=$(readlink "$turn")
         p_name "${other%%.*}"
         tries=$((tries + 1))
-        if [ -z "$other" ] && [ "$tries" -gt 3 ]; then
+        if [ "$tries" -gt 3 ] && [ ! -e "$turn" ] && [ ! -L "$turn" ]; then
             return 0 # there is no /run to write in
         elif [ "$tries" -gt 60 ]; then
             return 1
         elif [ -n "$other" ] && [ "$process" != "$other" ]; then
-            # It was killed, and could not tidy up.
-            [ "$(readlink "$turn")" != "$other" ] || rm -f "$turn"
-            continue
+            # It was killed, and could not tidy up. Of all that wait, one removes its link, and no other that is new.
+            if mkdir "$turn.$other" 2>/dev/null; then
+                [ "$(readlink "$turn")" != "$other" ] || rm -f "$turn"
+                rmdir "$turn.$other"
+                continue
+            fi
+            [ "$tries" -lt 40 ] || rmdir "$turn.$other" 2>/dev/null # so was who began to remove it
         elif [ -n "$other" ] && p_is_idle "$other"; then
             # A server that is there says so every few seconds. One that hangs, or is gone without a word, would
             # keep its shell for hours: it is ended, and what that server sends when it wakes up is never done.

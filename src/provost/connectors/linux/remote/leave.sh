@@ -127,7 +127,7 @@ p_end_processes() { # kill all that the account runs, and wait until none is lef
             setpriv --reuid="$uid" --regid="$gid" --clear-groups /bin/sh -c "$kill_all" provost "$uid"
         else
             su -s /bin/sh -c "set -- $uid; $kill_all" "$user"
-        fi >/dev/null 2>&1
+        fi </dev/null >/dev/null 2>&1
         p_list_processes
         [ -n "$processes" ] || return 0
         if [ "$tries" -ge "$patience" ]; then

@@ -3,7 +3,7 @@
 
 p_tidy() { # as the shell ends
     [ ! -d "$creating" ] || rmdir "$creating" "${creating%/*}"
-    rm -f "$turn"
+    [ "$(readlink "$turn")" != "$me" ] || rm -f "$turn"
 } 2>/dev/null
 
 while IFS= read -r command_line; do eval "$command_line"; done
