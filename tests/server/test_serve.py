@@ -148,6 +148,7 @@ def test_behind_a_proxy(serve: Serve) -> None:
     assert "strict-transport-security" in answer.headers
     refused = httpx.get(f"{url}/nothing", timeout=PATIENCE, headers={"Host": "other.example"})
     assert refused.json()["code"] == "host_refused"
+    server.stop()  # a request is noted once it is answered
     (line,) = [json.loads(line) for line in server.log.splitlines() if "from-proxy" in line]
     assert line["source"] == "192.0.2.7"
 
