@@ -219,11 +219,15 @@ def test_guessing_is_slow(open_desk: OpenDesk, open_client: Open, site: Site) ->
     assert read_trail(site, action="session.refused")[0]["details"] == {"how": "password", "why": "too many"}
     desk = open_desk()  # beforehand: a browser may take long to start, and the limit is that of a minute
     desk.expected.append("status of 429")
-    for _ in range(40):
-        refused = send(client, "/sign-in/login/", login="nobody-at-all", password="hush-wrong-one")
-        if refused.status_code == 429:
+    for _ in range(5):  # what was tried a minute ago, by other tests too, counts no more
+        for _ in range(40):
+            refused = send(client, "/sign-in/login/", login="nobody-at-all", password="hush-wrong-one")
+            if refused.status_code == 429:
+                break
+        assert refused.headers["retry-after"] == "60"
+        with desk.page.expect_response(lambda told: told.request.method == "POST") as told:
+            page = desk.sign_in()
+        if told.value.status == 429:
             break
-    assert refused.headers["retry-after"] == "60"
-    page = desk.sign_in()
     expect(page.get_by_role("heading")).to_contain_text("Wait a minute")
     desk.look("too-many")
