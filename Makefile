@@ -9,7 +9,7 @@ LAB_PACKAGES := openssh-server openssh-client sshpass sudo util-linux
 TEST_PACKAGES := $(LAB_PACKAGES) chromium fish gettext krb5-user ldap-utils locales mariadb-server mksh postgresql \
 	redis-server samba-ad-dc samba-ad-provision shellcheck slapd tcsh zsh
 
-# Tests wait for hosts and processes more than they work.
+# Tests wait for hosts and processes more than they work. In the order of tests/conftest.py: what is slow comes first.
 SIDE_BY_SIDE := --numprocesses 5 --dist loadfile --no-loadscope-reorder
 # Where each test is long, those of one file are shared out, too.
 SHARED_OUT := --numprocesses 4 --dist load

@@ -44,6 +44,7 @@ class Box:
     typed: list[str] = field(default_factory=list)
     _lists: int = 0
     _asks: str = ""
+    _count: int = 0
 
     @property
     def newest(self) -> str:
@@ -53,8 +54,6 @@ class Box:
     def prompt(self) -> str:
         self._count += 1
         return self.name.format(self._count) + (ENDS[self.family] if self.enabled else ">")
-
-    _count: int = 0
 
     def answer(self, line: str) -> str:  # noqa: PLR0911  # one for each case
         """Return what a line is answered."""

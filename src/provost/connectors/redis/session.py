@@ -29,9 +29,12 @@ from provost.core.secrets import Password, Secret
 _SETTING_USERS: Final = frozenset({"@all", "@admin", "@dangerous", "@slow", "acl", "acl|setuser"})
 """What holds ACL SETUSER, by `ACL CAT`."""
 
-_MORE_POWER: Final = frozenset({"config", "config|set", "module", "module|load", "module|loadex"})
-
-_POWERFUL: Final = frozenset({"nopass"} | {f"+{name}" for name in _SETTING_USERS | _MORE_POWER}) - {"+@slow"}
+_POWERFUL: Final = frozenset(
+    {
+        "nopass", "+@all", "+@admin", "+@dangerous", "+acl", "+acl|setuser", "+config", "+config|set",
+        "+module", "+module|load", "+module|loadex",
+    }
+)  # fmt: skip
 """Rules that lead to the rights of others: CONFIG SET says who is asked for a password."""
 
 _AT_ONCE: Final = 500

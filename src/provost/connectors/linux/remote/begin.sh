@@ -101,7 +101,7 @@ p_take_turn() { # wait until no other shell of Provost's is at work here: one wh
                 rmdir "$turn.$other"
                 continue
             fi
-            [ "$tries" -lt 40 ] || rmdir "$turn.$other" 2>/dev/null # so was who began to remove it
+            [ "$tries" -lt 40 ] || rmdir "$turn.$other" 2>/dev/null # who began to remove it was killed, too
         elif [ -n "$other" ] && p_is_idle "$other"; then
             # A server that is there says so every few seconds. One that hangs, or is gone without a word, would
             # keep its shell for hours: it is ended, and what that server sends when it wakes up is never done.
