@@ -104,7 +104,11 @@ def show(account: _Account, *, as_json: AsJson = False) -> None:
             ("standing", _say_standing(found)),
             ("changes", [_say_change(change) for change in found.changes] or "none"),
             ("may", sum_up_power(found)),
-            *((_word(name), getattr(facts, name)) for name in _RIGHTS if getattr(facts, name) is not None),
+            *(
+                (_word(name), _say_fact(getattr(facts, name)))
+                for name in _RIGHTS
+                if getattr(facts, name) is not None
+            ),
             *([] if facts.keys is None else [("SSH keys", _list_keys(found) or "none")]),
             (
                 "not told",
@@ -123,6 +127,10 @@ _RIGHTS = (
     "uid", "comment", "groups", "home", "shell", "system", "can_log_in", "locked", "superuser", "privileges",
 )  # fmt: skip
 _DATES = ("last_login", "password_changed", "password_expires", "expires")
+
+
+def _say_fact(fact: object) -> object:
+    return "none" if fact == [] else fact
 
 
 def _word(name: str) -> str:
